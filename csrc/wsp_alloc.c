@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Allocate, free, resize. */
+#include "wsp_arena.h"
+
+static wsp_status refuse(wsp_arena *arena, size_t size, wsp_status status) {
+  const wsp_heap *heap = arena->heap;
+  size_t capacity = heap == NULL ? 0 : heap->capacity;
+  size_t used = heap == NULL ? 0 : WSP_GET(heap->used);
+  arena->refusal = (wsp_refusal){.status = status,
+                                 .requested = size,
+                                 .free = capacity > used ? capacity - used : 0,
+                                 .capacity = capacity};
+  return status;
+}
+
+/* Fill in a chunk that was just taken and count it.  `virgin` is where the heap's
+ * unused memory began before: what lies beyond its header was zero if the heap is. */
+static void *hand_out(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk, size_t size,
+                      uint32_t flags, uint32_t site, const char *virgin) {
+  char *data = wsp_data(chunk);
+  chunk->size = size;
+  chunk->generation = arena->open_generation;
+  chunk->serial = ++arena->serial;
+  chunk->site = site;
+  chunk->flags = 0;
+  WSP_ADD(heap->used, chunk->span);
+  WSP_ADD(heap->live, 1);
+  wsp_tally *tally = &arena->tally;
+  size_t used = WSP_GET(tally->used) + chunk->span;
+  WSP_SET(tally->used, used);
+  if (used > WSP_GET(tally->peak)) WSP_SET(tally->peak, used);
+  tally->live += 1;
+  tally->size += size;
+  tally->allocations += 1;
+  WSP_ADD(arena->allocations, 1);
+  wsp_unbury(data, size);
+  if (flags & WSP_ZERO) {
+    size_t dirty = size;
+    if (heap->zeroed) {
+      const char *clean = virgin + sizeof(wsp_chunk);
+      dirty = data >= clean ? 0 : (size_t)(clean - data);
+      if (dirty > size) dirty = size;
+    }
+    memset(data, 0, dirty);
+  }
+  if (WSP_UNLIKELY((flags & WSP_RAW) || (arena->flags & WSP_RECORD))) {
+    if (flags & WSP_RAW) chunk->flags |= WSP_IS_RAW;
+    wsp_list_add(arena, chunk);
+  }
+  return data;
+}
+
+static void count_outside(wsp_arena *arena, wsp_chunk *chunk) {
+  WSP_ADD(arena->outside_used, chunk->span);
+  if (arena->heap == NULL) arena->tally.outside = true;
+  if (arena->learns) return;
+  chunk->flags |= WSP_SPILL;
+  WSP_ADD(arena->spills, 1);
+  size_t spilled = WSP_GET(arena->spilled) + chunk->span;
+  WSP_SET(arena->spilled, spilled);
+  if (spilled > WSP_GET(arena->tally.spilled_peak))
+    WSP_SET(arena->tally.spilled_peak, spilled);
+}
+
+static wsp_status take_outside(wsp_arena *arena, wsp_need need, size_t size,
+                               uint32_t flags, uint32_t site, void **out) {
+  size_t held = WSP_GET(arena->outside_used);
+  if (arena->heap != NULL) held += arena->heap->capacity;
+  if (need.span > arena->limit - (held < arena->limit ? held : arena->limit))
+    return refuse(arena, size, WSP_EFULL);
+  wsp_heap *heap = NULL;
+  wsp_chunk *chunk = NULL;
+  const char *virgin = NULL;
+  for (size_t i = 0; chunk == NULL && i < arena->heaps_room; ++i) {
+    heap = arena->heaps[i];
+    if (heap == NULL || !heap->outside || heap->retired) continue;
+    virgin = heap->virgin;
+    chunk = wsp_heap_take(heap, need);
+  }
+  if (chunk == NULL) {
+    wsp_lock_take(arena->lock); /* other threads may be looking at the table */
+    heap = wsp_place_outside(arena, need);
+    wsp_lock_give(arena->lock);
+    if (heap == NULL) return refuse(arena, size, WSP_ENOMEM);
+    virgin = heap->virgin;
+    chunk = wsp_heap_take(heap, need);
+    if (chunk == NULL) return refuse(arena, size, WSP_ENOMEM);
+  }
+  heap->touched = true;
+  *out = hand_out(arena, heap, chunk, size, flags, site, virgin);
+  count_outside(arena, chunk);
+  return WSP_OK;
+}
+
+/* Out of line: no block yet, or it is full. */
+static WSP_NOINLINE wsp_status alloc_slow(wsp_arena *arena, wsp_need need, size_t size,
+                                          uint32_t flags, uint32_t site, void **out) {
+  wsp_status placed = WSP_OK;
+  if (arena->heap == NULL && arena->initial != 0) {
+    wsp_lock_take(arena->lock);
+    placed = wsp_place_block(arena, arena->initial);
+    wsp_lock_give(arena->lock);
+  }
+  wsp_drain(arena);
+  wsp_heap *heap = arena->heap;
+  if (heap != NULL) {
+    const char *virgin = heap->virgin;
+    wsp_chunk *chunk = wsp_heap_take(heap, need);
+    if (chunk != NULL) {
+      *out = hand_out(arena, heap, chunk, size, flags, site, virgin);
+      return WSP_OK;
+    }
+  }
+  if ((arena->flags & WSP_NO_SPILL) && !arena->learns)
+    return refuse(arena, size, placed == WSP_OK ? WSP_EFULL : placed);
+  return take_outside(arena, need, size, flags, site, out);
+}
+
+wsp_status wsp_arena_alloc(wsp_arena *arena, size_t size, uint32_t flags, uint32_t site,
+                           void **out) {
+  if (WSP_UNLIKELY(!wsp_owned_by_me(arena)))
+    return wsp_is_forked(arena) ? WSP_EFORKED : WSP_ETHREAD;
+  wsp_need need;
+  if (WSP_UNLIKELY(!wsp_need_of(size, arena->granule, &need)))
+    return refuse(arena, size, WSP_EOVERFLOW);
+  wsp_heap *heap = arena->heap;
+  if (WSP_LIKELY(heap != NULL)) {
+    const char *virgin = heap->virgin;
+    wsp_chunk *chunk = wsp_heap_take(heap, need);
+    if (WSP_LIKELY(chunk != NULL)) {
+      *out = hand_out(arena, heap, chunk, size, flags, site, virgin);
+      return WSP_OK;
+    }
+  }
+  return alloc_slow(arena, need, size, flags, site, out);
+}
+
+/* ---- free
+ * ---------------------------------------------------------------------------- */
+
+/* Take a chunk that dies out of the figures. */
+static void uncount(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk) {
+  WSP_SUB(heap->used, chunk->span);
+  WSP_SUB(heap->live, 1);
+  bool excused = chunk->flags & WSP_EXCUSED;
+  if (WSP_LIKELY(chunk->generation == arena->open_generation)) {
+    wsp_tally *tally = &arena->tally;
+    WSP_SUB(tally->used, chunk->span);
+    tally->live -= 1;
+    tally->size -= chunk->size;
+    if (excused) tally->excused_live -= 1, tally->excused_size -= chunk->size;
+  } else {
+    WSP_SUB(arena->retained, chunk->size);
+    if (!excused) WSP_SUB(arena->escaped, chunk->size);
+  }
+  if (WSP_UNLIKELY(heap->outside)) {
+    heap->touched = true;
+    WSP_SUB(arena->outside_used, chunk->span);
+    if (chunk->flags & WSP_SPILL) WSP_SUB(arena->spilled, chunk->span);
+  }
+}
+
+/* A survivor of a retired block dies: its pages go back.  The block itself follows at
+ * the next occasion with the lock, since other threads may be looking at the table. */
+static WSP_NOINLINE void free_retired(wsp_arena *arena, wsp_heap *heap,
+                                      wsp_chunk *chunk) {
+  size_t page = arena->source.up.page;
+  char *from = (char *)chunk - (uintptr_t)chunk % page;
+  char *to = (char *)chunk + chunk->span;
+  to += (page - (uintptr_t)to % page) % page;
+  wsp_chunk *merged = wsp_heap_merge(heap, chunk);
+  arena->untidy = true;
+  char *data = wsp_data(merged), *limit = (char *)merged + merged->span;
+  (void)wsp_block_purge(&heap->block, &arena->source, from > data ? from : data,
+                        to < limit ? to : limit);
+}
+
+void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk) {
+  assert(chunk->state == WSP_LIVE);
+  wsp_heap *heap = arena->heaps[chunk->heap];
+  if (WSP_UNLIKELY(chunk->flags & WSP_LISTED)) wsp_list_remove(arena, chunk);
+  uncount(arena, heap, chunk);
+  if (WSP_UNLIKELY(arena->flags & WSP_ZERO_ON_FREE))
+    memset(wsp_data(chunk), 0, chunk->size);
+  else
+    wsp_bury(wsp_data(chunk), chunk->span - arena->granule);
+  if (WSP_UNLIKELY(heap->retired)) {
+    free_retired(arena, heap, chunk);
+    return;
+  }
+  wsp_heap_give(heap, chunk, wsp_class_of_span(chunk->span, heap->granule));
+}
+
+/* The arena is open on another thread, which does not take the lock: push the chunk on
+ * its list, linked through the dead data. */
+static void push_remote(wsp_arena *arena, wsp_chunk *chunk) {
+  wsp_chunk **link = wsp_data(chunk);
+  wsp_unbury(link, sizeof *link);
+  wsp_chunk *head = atomic_load_explicit(&arena->remote, memory_order_relaxed);
+  do {
+    *link = head;
+  } while (!atomic_compare_exchange_weak_explicit(
+      &arena->remote, &head, chunk, memory_order_release, memory_order_relaxed));
+}
+
+void wsp_drain(wsp_arena *arena) {
+  if (atomic_load_explicit(&arena->remote, memory_order_relaxed) == NULL) return;
+  wsp_chunk *chunk =
+      atomic_exchange_explicit(&arena->remote, NULL, memory_order_acquire);
+  while (chunk != NULL) {
+    wsp_chunk *next = *(wsp_chunk **)wsp_data(chunk);
+    wsp_chunk_free(arena, chunk);
+    chunk = next;
+  }
+}
+
+static WSP_NOINLINE void free_elsewhere(wsp_arena *arena, wsp_chunk *chunk) {
+  if (wsp_is_forked(arena)) return; /* the lock may be held by a thread of the parent */
+  if (WSP_GET(arena->owner) != NULL) {
+    push_remote(arena, chunk);
+    return;
+  }
+  wsp_lock_take(arena->lock);
+  if (WSP_GET(arena->owner) != NULL) { /* opened meanwhile */
+    push_remote(arena, chunk);
+  } else {
+    wsp_drain(arena);
+    wsp_chunk_free(arena, chunk);
+    if (arena->untidy) wsp_place_tidy_retired(arena);
+    arena->untidy = true; /* the next cycle may find better ranges */
+  }
+  wsp_lock_give(arena->lock);
+}
+
+void wsp_arena_free(wsp_arena *arena, void *ptr) {
+  if (WSP_UNLIKELY(ptr == NULL)) return;
+  wsp_chunk *chunk = wsp_chunk_of(ptr);
+  if (WSP_LIKELY(wsp_owned_by_me(arena)))
+    wsp_chunk_free(arena, chunk);
+  else
+    free_elsewhere(arena, chunk);
+}
+
+/* ---- resize
+ * -------------------------------------------------------------------------- */
+
+bool wsp_arena_try_resize(wsp_arena *arena, void *ptr, size_t size) {
+  wsp_chunk *chunk = wsp_chunk_of(ptr);
+  wsp_need need;
+  if (!wsp_owned_by_me(arena) || chunk->generation != arena->open_generation)
+    return false;
+  if (!wsp_need_of(size, arena->granule, &need)) return false;
+  wsp_heap *heap = arena->heaps[chunk->heap];
+  size_t old_span = chunk->span, old_size = chunk->size;
+  if (need.span != old_span) {
+    if (heap->outside || !wsp_heap_resize_top(heap, chunk, need.span)) return false;
+    WSP_ADD(heap->used, need.span - old_span); /* wraps when smaller, and back */
+    WSP_ADD(arena->tally.used, need.span - old_span);
+    size_t used = WSP_GET(arena->tally.used);
+    if (used > WSP_GET(arena->tally.peak)) WSP_SET(arena->tally.peak, used);
+  }
+  chunk->size = size;
+  arena->tally.size += size - old_size;
+  if (chunk->flags & WSP_EXCUSED) arena->tally.excused_size += size - old_size;
+  if (size > old_size) {
+    wsp_unbury((char *)ptr + old_size, size - old_size);
+  } else if (arena->flags & WSP_ZERO_ON_FREE) {
+    memset((char *)ptr + size, 0, old_size - size);
+  } else {
+    wsp_bury((char *)ptr + size, old_size - size);
+  }
+  return true;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The arena's fields, for the files that implement wsp.h. */
+#ifndef WSP_ARENA_H
+#define WSP_ARENA_H
+
+#include "wsp_heap.h"
+
+/* Figures of the open cycle.  "size" sums bytes as asked, "used" spans. */
+typedef struct wsp_tally {
+  _Atomic size_t used, peak, spilled_peak;
+  size_t live, size;
+  size_t excused_live, excused_size;
+  uint64_t allocations;
+  bool outside; /* something was served while there was no block */
+} wsp_tally;
+
+struct wsp_arena {
+  /* hot: read by every allocation */
+  _Atomic(wsp_thread *)
+      owner;      /* who works without the lock; NULL: everybody takes it */
+  wsp_heap *heap; /* of the block; NULL: none yet */
+  size_t granule;
+  uint64_t serial; /* of the last allocation, goes up for ever */
+  _Atomic uint64_t generation;
+  uint64_t open_generation; /* == generation while a cycle is open, else 0 */
+  wsp_tally tally;
+  uint32_t flags;
+  bool learns; /* no block yet, and none is wanted before the first resize */
+  _Atomic uint64_t allocations;
+
+  /* who owns an address: the window, or with `beside` blocks outside it, the table */
+  _Atomic uintptr_t window;
+  _Atomic size_t window_size, beside;
+  _Atomic(wsp_chunk *) remote; /* freed by other threads, linked through their data */
+
+  wsp_chunk *listed; /* raw, and with WSP_RECORD all of the cycle; newest first */
+  wsp_heap **heaps;  /* index -> heap, with holes */
+  wsp_heap *outside; /* the heap that spills go to first; NULL: none yet */
+  wsp_heap *spare;   /* an emptied block, for the next move */
+  uint16_t heaps_room;
+  bool in_cycle, closed;
+  bool untidy;    /* something died that a cycle's end or begin can make use of */
+  uint32_t epoch; /* the process it was made in */
+  atomic_uint refs;
+  wsp_lock *lock;
+  size_t initial, max_block, limit;
+  wsp_source source;
+
+  _Atomic uint64_t cycles, spills, escaped_count;
+  _Atomic size_t high_water, last_high_water;
+  _Atomic size_t capacity, spilled, retained, escaped, outside_used, reserved, blocks;
+  wsp_refusal refusal;
+};
+_Static_assert(sizeof(struct wsp_arena) <= 1024, "captured arrays may pin it for ever");
+
+static inline bool wsp_owned_by_me(const wsp_arena *arena) {
+  wsp_thread *owner = WSP_GET(arena->owner);
+  return owner != NULL && owner == wsp_thread_self();
+}
+
+static inline bool wsp_is_forked(const wsp_arena *arena) {
+  return arena->epoch != wsp_fork_epoch();
+}
+
+/* ---- wsp_place.c: blocks of an arena
+ * ------------------------------------------------- */
+
+/* All need the lock, or the owner. */
+WSP_NODISCARD wsp_status wsp_place_block(wsp_arena *arena, size_t capacity);
+wsp_heap *wsp_place_outside(wsp_arena *arena, wsp_need need); /* room, or NULL */
+void wsp_place_retire(wsp_arena *arena, wsp_heap *heap);
+void wsp_place_drop(wsp_arena *arena, wsp_heap *heap); /* give it back; nothing lives */
+void wsp_place_drop_all(wsp_arena *arena);             /* retire or drop every heap */
+void wsp_place_tidy_retired(wsp_arena *arena); /* drop those without survivors */
+/* Bring what the statistics say of the blocks up to date. */
+void wsp_place_publish(wsp_arena *arena);
+
+/* ---- wsp_alloc.c
+ * --------------------------------------------------------------------- */
+
+/* Give a live chunk back; needs the lock, or the owner. */
+void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk);
+/* Free what other threads have pushed. */
+void wsp_drain(wsp_arena *arena);
+
+/* ---- wsp_cycle.c
+ * --------------------------------------------------------------------- */
+
+void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out); /* needs the lock */
+
+/* ---- wsp_mark.c: the list of raw and recorded allocations
+ * ---------------------------- */
+
+void wsp_list_add(wsp_arena *arena, wsp_chunk *chunk);
+void wsp_list_remove(wsp_arena *arena, wsp_chunk *chunk);
+/* Free the raw allocations with a serial above `serial`. */
+void wsp_list_rewind(wsp_arena *arena, uint64_t serial);
+void wsp_list_forget(wsp_arena *arena);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Size classes and the segregated fit: one bin of free chunks per class, and a bitmap
+ * in two levels that finds the first bin at or above a class in constant time.  After
+ * M. Masmano, I. Ripoll, A. Crespo, J. Real, "TLSF: a new dynamic memory allocator for
+ * real-time systems", ECRTS 2004; the list of classes is flat here, since requests are
+ * rounded to classes before they come. */
+#include "wsp_heap.h"
+
+enum { EXACT = 32, STEPS_LOG2 = 4 }; /* as told in wsp_heap.h */
+
+static unsigned log2_floor(size_t n) {
+#if defined(__GNUC__)
+  return 63u - (unsigned)__builtin_clzll((unsigned long long)n);
+#else
+  unsigned log = 0;
+  while (n >>= 1) ++log;
+  return log;
+#endif
+}
+
+/* The class of exactly n granules, or the next smaller one; n > 0. */
+static unsigned class_floor(size_t n) {
+  if (n < EXACT) return (unsigned)n - 1;
+  unsigned log = log2_floor(n);
+  unsigned step = (unsigned)(n >> (log - STEPS_LOG2)); /* 16 to 31 */
+  return EXACT - 1 + ((log - 5) << STEPS_LOG2) + step - (1u << STEPS_LOG2);
+}
+
+bool wsp_need_of(size_t size, size_t granule, wsp_need *out) {
+  size_t n = size / granule + (size % granule != 0);
+  if (n < EXACT) {
+    if (n == 0) n = 1;
+  } else {
+    if (n > PTRDIFF_MAX / 4 / granule) return false;
+    size_t step = (size_t)1 << (log2_floor(n) - STEPS_LOG2);
+    n = (n + step - 1) & ~(step - 1);
+  }
+  unsigned cls = class_floor(n);
+  if (cls >= WSP_CLASSES) return false;
+  out->cls = cls;
+  out->span = (n + 1) * granule; /* the header takes one granule, padded in front */
+  return true;
+}
+
+unsigned wsp_class_of_span(size_t span, size_t granule) {
+  return class_floor(span / granule - 1);
+}
+
+/* Chunks without room for data are in no bin; they wait for a neighbour to be freed. */
+static bool is_binned(const wsp_chunk *chunk, size_t granule) {
+  return chunk->span > granule;
+}
+
+void wsp_fit_insert(wsp_fit *fit, wsp_chunk *chunk, size_t granule) {
+  if (!is_binned(chunk, granule)) return;
+  unsigned cls = wsp_class_of_span(chunk->span, granule);
+  assert(cls < WSP_CLASSES);
+  chunk->prev = NULL;
+  chunk->next = fit->bins[cls];
+  if (chunk->next != NULL) chunk->next->prev = chunk;
+  fit->bins[cls] = chunk;
+  fit->map[cls / 64] |= (uint64_t)1 << (cls % 64);
+  fit->summary |= (uint32_t)1 << (cls / 64);
+}
+
+void wsp_fit_remove(wsp_fit *fit, wsp_chunk *chunk, size_t granule) {
+  if (!is_binned(chunk, granule)) return;
+  unsigned cls = wsp_class_of_span(chunk->span, granule);
+  if (chunk->next != NULL) chunk->next->prev = chunk->prev;
+  if (chunk->prev != NULL) {
+    chunk->prev->next = chunk->next;
+    return;
+  }
+  fit->bins[cls] = chunk->next;
+  if (chunk->next != NULL) return;
+  fit->map[cls / 64] &= ~((uint64_t)1 << (cls % 64));
+  if (fit->map[cls / 64] == 0) fit->summary &= ~((uint32_t)1 << (cls / 64));
+}
+
+wsp_chunk *wsp_fit_find(const wsp_fit *fit, unsigned cls) {
+  unsigned word = cls / 64;
+  uint64_t bits = fit->map[word] & (~(uint64_t)0 << (cls % 64));
+  if (bits == 0) {
+    /* 2u << 31 is 0: no words above the last. */
+    uint32_t words = fit->summary & ~(((uint32_t)2 << word) - 1u);
+    if (words == 0) return NULL;
+    word = wsp_lowest_bit(words);
+    bits = fit->map[word];
+  }
+  return fit->bins[word * 64 + wsp_lowest_bit(bits)];
+}
+
+wsp_chunk *wsp_fit_largest(const wsp_fit *fit) {
+  if (fit->summary == 0) return NULL;
+  unsigned word = log2_floor(fit->summary);
+  return fit->bins[word * 64 + log2_floor(fit->map[word])];
+}
+
+void wsp_fit_clear(wsp_fit *fit) {
+  for (; fit->summary != 0; fit->summary &= fit->summary - 1) {
+    unsigned word = wsp_lowest_bit(fit->summary);
+    for (; fit->map[word] != 0; fit->map[word] &= fit->map[word] - 1)
+      fit->bins[word * 64 + wsp_lowest_bit(fit->map[word])] = NULL;
+  }
+}

@@ -1,0 +1,562 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# cython: language_level=3, auto_pickle=False, autotestdict=False
+"""The arena of a workspace, and what an array says of its memory.
+
+Pointers end here: below is C, above are objects. No policy: who enters when, what size
+is learned and what is said about it is decided above.
+"""
+
+cimport numpy as cnp
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport malloc
+
+from wspace._core cimport (
+    PyDataMem_GetHandler,
+    PyDataMem_SetHandler,
+    WSP_EFULL,
+    WSP_EINVAL,
+    WSP_ENOMEM,
+    WSP_HUGE_PAGES,
+    WSP_LEARN,
+    WSP_NO_SPILL,
+    WSP_OK,
+    WSP_POPULATE,
+    WSP_RECORD,
+    WSP_ZERO_ON_FREE,
+    ws_Array_Type,
+    ws_array_new,
+    ws_array_setup,
+    ws_checked_view,
+    ws_copy_out,
+    ws_data_of,
+    ws_handler,
+    ws_handler_capsule,
+    ws_handler_mark,
+    ws_handler_new,
+    ws_handler_of,
+    ws_handler_remark,
+    ws_handler_setup,
+    ws_handler_unref,
+    ws_home_of_memory,
+    ws_is_checked,
+    ws_is_stale,
+    ws_keep,
+    ws_link,
+    ws_link_of,
+    ws_make_stale,
+    ws_raise_stale,
+    ws_StaleArray_Type,
+    wsp_arena,
+    wsp_arena_abandon,
+    wsp_arena_bytes_for,
+    wsp_arena_check,
+    wsp_arena_close,
+    wsp_arena_enter,
+    wsp_arena_generation,
+    wsp_arena_in_cycle,
+    wsp_arena_is_mine,
+    wsp_arena_is_open,
+    wsp_arena_move,
+    wsp_arena_new,
+    wsp_arena_owns,
+    wsp_arena_recover,
+    wsp_arena_refusal,
+    wsp_arena_release,
+    wsp_arena_reset,
+    wsp_arena_resident,
+    wsp_arena_resize,
+    wsp_arena_stats,
+    wsp_arena_trim,
+    wsp_arena_visit,
+    wsp_cycle,
+    wsp_generation,
+    wsp_options,
+    wsp_options_default,
+    wsp_refusal,
+    wsp_stats,
+    wsp_status,
+    wsp_upstream,
+)
+
+import os
+import weakref
+
+import numpy
+
+from wspace import _errors
+
+cnp.import_array()
+ws_handler_setup()
+ws_array_setup(_errors.stale)
+
+
+cdef extern from "Python.h":
+    PyObject *PyEval_GetFrame()
+    PyObject *PyFrame_GetBack(PyObject *frame)
+    PyObject *PyFrame_GetCode(PyObject *frame)
+    int PyFrame_GetLineNumber(PyObject *frame)
+    int Py_REFCNT(PyObject *x)
+    void PyErr_Fetch(PyObject **kind, PyObject **value, PyObject **trace)
+    void PyErr_Restore(PyObject *kind, PyObject *value, PyObject *trace)
+
+
+Array = <object><PyObject *>&ws_Array_Type
+StaleArray = <object><PyObject *>&ws_StaleArray_Type
+
+# Every arena object that is alive: where to look for an address whose array does not tell.
+_arenas = weakref.WeakSet()
+
+_NUMPY_DIR = os.path.dirname(numpy.__file__) + os.sep
+
+
+cdef class Arena:
+    """Hold the C arena of one workspace and the memory handler over it.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    alignment, min_block, initial : int
+        In bytes; `initial` is the size of the block that the first allocation makes.
+    max_block, limit : int or None
+        In bytes: bound of the block, and of all memory in use.
+    no_spill, learn, huge_pages, populate, zero_on_free, record : bool
+        The flags of ``wsp_options``.
+    faults : (int, bool), optional
+        For tests: let this upstream call fail, counted from 1, and with True all later
+        ones too.
+
+    Notes
+    -----
+    Methods need the GIL. Those that change a workspace that is open elsewhere report it
+    and change nothing.
+    """
+
+    def __cinit__(
+        self, str name, *, size_t alignment=64, size_t min_block=1024, size_t initial=0,
+        max_block=None, limit=None, bint no_spill=False, bint learn=False,
+        bint huge_pages=False, bint populate=False, bint zero_on_free=False,
+        bint record=False, faults=None,
+    ):
+        cdef wsp_options options = wsp_options_default()
+        cdef wsp_status status
+        cdef wsp_arena *core = NULL
+        options.alignment = alignment
+        options.initial = initial
+        if max_block is not None:
+            options.max_block = max_block
+        if limit is not None:
+            options.limit = limit
+        options.flags = (
+            (WSP_NO_SPILL if no_spill else 0) | (WSP_LEARN if learn else 0)
+            | (WSP_HUGE_PAGES if huge_pages else 0) | (WSP_POPULATE if populate else 0)
+            | (WSP_ZERO_ON_FREE if zero_on_free else 0) | (WSP_RECORD if record else 0)
+        )
+        if faults is not None:
+            _make_faulty(&options.upstream, faults[0], faults[1])
+        status = wsp_arena_new(&options, &core)
+        if status == WSP_EINVAL:
+            raise _errors.bad_alignment(alignment, field="alignment")
+        if status != WSP_OK:
+            raise MemoryError
+        self.name = name
+        self._handler = ws_handler_new(core, name, min_block)
+        self._ptr = core
+        if record:
+            self._sites = {}
+            self._places = [("an unknown place", 0, "no Python function")]
+            self._handler.site_ctx = <void *>self
+            self._handler.site = record_site
+        _arenas.add(self)
+
+    def __dealloc__(self):
+        # Survivors hold the handler's capsule; all that is not theirs goes back now.
+        if self._handler == NULL:
+            return
+        self._handler.site = NULL
+        ws_make_stale(self._handler)
+        wsp_arena_abandon(self._ptr)
+        if wsp_arena_close(self._ptr) != WSP_OK:
+            pass  # inherited by a fork: left alone
+        ws_handler_unref(self._handler)
+
+    # ---- cycles, for the scope -------------------------------------------------------
+
+    cdef wsp_status begin(self) except *:
+        """Begin a cycle on this thread and prepare the capsule for it."""
+        cdef wsp_status status
+        if not wsp_arena_is_open(self._ptr):
+            ws_make_stale(self._handler)  # of a cycle that was abandoned
+        status = wsp_arena_enter(self._ptr)
+        if status != WSP_OK:
+            return status
+        # Set anew unless arrays or contexts of an earlier cycle still refer to it.
+        cdef uint64_t generation = wsp_arena_generation(self._ptr)
+        if self._capsule is None or Py_REFCNT(<PyObject *>self._capsule) > 1:
+            self._capsule = ws_handler_capsule(self._handler, generation)
+        else:
+            ws_handler_remark(self._capsule, generation)
+        return WSP_OK
+
+    cdef void end(self, wsp_cycle *out) noexcept:
+        """End the cycle: stale, reset, closed; no Python code runs."""
+        ws_make_stale(self._handler)
+        if wsp_arena_reset(self._ptr, out) == WSP_OK:
+            return
+        # Abandoned meanwhile: nobody else has entered, or runs() would be false.
+        if wsp_arena_recover(self._ptr) != WSP_OK:
+            pass  # forked
+        out.generation = wsp_arena_generation(self._ptr)
+        out.high_water = out.need = out.spilled = out.escaped = 0
+        out.escaped_count = out.allocations = 0
+        out.outside = False
+
+    cdef bint runs(self, uint64_t generation) noexcept:
+        """Say whether the cycle of that generation has begun and not ended."""
+        return (
+            wsp_arena_in_cycle(self._ptr)
+            and wsp_arena_generation(self._ptr) == generation
+        )
+
+    cdef list escaping_sites(self):
+        """Return (file, line, function, bytes, times) of what would escape now."""
+        if self._sites is None:
+            return []
+        tally = {}
+        wsp_arena_visit(self._ptr, count_site, <void *>tally)
+        return [
+            (*self._places[site], nbytes, times)
+            for site, (nbytes, times) in tally.items()
+        ]
+
+    cdef bint mine(self) noexcept:
+        """Whether it is open on the calling thread."""
+        return wsp_arena_is_mine(self._ptr)
+
+    cdef bint is_others(self) noexcept:
+        """Whether it is open on another thread, which is alive."""
+        return wsp_arena_is_open(self._ptr) and not wsp_arena_is_mine(self._ptr)
+
+    cdef uint64_t generation_now(self) noexcept:
+        return wsp_arena_generation(self._ptr)
+
+    cdef void leave_open(self) noexcept:
+        """Leave the open cycle to the next one that enters; any thread."""
+        wsp_arena_abandon(self._ptr)
+
+    def recover(self):
+        """End a cycle that was abandoned; say whether the arena is idle now."""
+        if not wsp_arena_is_open(self._ptr):
+            ws_make_stale(self._handler)
+        return wsp_arena_recover(self._ptr) == WSP_OK
+
+    @property
+    def is_open(self):
+        """Whether it is open on a living thread."""
+        return wsp_arena_is_open(self._ptr)
+
+    # ---- memory ----------------------------------------------------------------------
+
+    def resize(self, size_t capacity):
+        """Make the block this large, in bytes; say whether upstream gave it."""
+        return wsp_arena_resize(self._ptr, capacity) == WSP_OK
+
+    def move(self):
+        """Go on in another block of the same size; say whether upstream gave it."""
+        return wsp_arena_move(self._ptr) == WSP_OK
+
+    def trim(self):
+        """Give back the memory behind what is free; return the bytes."""
+        return wsp_arena_trim(self._ptr)
+
+    def release(self):
+        """Give all memory back but the survivors'; say whether it was idle."""
+        ws_make_stale_if_idle(self)
+        return wsp_arena_release(self._ptr) == WSP_OK
+
+    def close(self):
+        """As `release`, for good."""
+        ws_make_stale_if_idle(self)
+        return wsp_arena_close(self._ptr) == WSP_OK
+
+    def bind(self, owner):
+        """Remember the workspace, weakly, as the answer to `owner_of`."""
+        old = <object>self._handler.owner
+        reference = weakref.ref(owner)
+        Py_INCREF(reference)
+        self._handler.owner = <PyObject *>reference
+        Py_XDECREF(<PyObject *>old)
+
+    def stats(self):
+        """Return the figures of `WorkspaceStats` by name."""
+        cdef wsp_stats s = wsp_arena_stats(self._ptr)
+        return {
+            "generation": s.generation,
+            "cycles": s.cycles,
+            "capacity": s.capacity,
+            "used": s.used,
+            "high_water": s.high_water,
+            "last_high_water": s.last_high_water,
+            "spilled": s.spilled,
+            "retained": s.retained,
+            "reserved": s.reserved,
+            "resident": wsp_arena_resident(self._ptr),
+            "cycle_high_water": s.cycle_high_water,
+            "escaped": s.escaped,
+            "allocations": s.allocations,
+            "spills": s.spills,
+            "escaped_count": s.escaped_count,
+            "passed_small": self._handler.passed_small,
+            "passed_foreign": self._handler.passed_foreign,
+            "upstream_calls": s.upstream_calls,
+        }
+
+    def refusal(self):
+        """Return (is_full, requested, free, capacity) of the last failed allocation."""
+        cdef wsp_refusal r = wsp_arena_refusal(self._ptr)
+        return r.status == WSP_EFULL, r.requested, r.free, r.capacity
+
+    def bytes_for(self, size_t nbytes):
+        """Return what an allocation takes of a block, in bytes; 0: too much."""
+        return wsp_arena_bytes_for(self._ptr, nbytes)
+
+    def check(self):
+        """Walk all memory and check the invariants of the core; for tests."""
+        return wsp_arena_check(self._ptr)
+
+    # ---- arrays ----------------------------------------------------------------------
+
+    def empty(self, tuple shape, dtype, bint fortran, bint zero, bint checked):
+        """Make an array in the open arena, whatever its size and whoever is current.
+
+        The caller has made sure that the arena is open on this thread, that `dtype` is
+        one, and that it holds no references.
+        """
+        cdef cnp.npy_intp dims[64]
+        cdef int nd = len(shape)
+        if nd > 64:
+            raise ValueError(f"maximum supported dimension is 64, found {nd}")
+        for i in range(nd):
+            dims[i] = shape[i]
+        Py_INCREF(dtype)  # taken
+        return ws_array_new(
+            self._handler, self._capsule, dtype, nd, dims, fortran, zero, checked
+        )
+
+    def place(self, bint checked, function, *args, **kwargs):
+        """Call a function that makes a new array, and have it made in the open arena."""
+        cdef size_t least = self._handler.min_block
+        before = set_handler(self._capsule)
+        self._handler.min_block = 0
+        try:
+            made = function(*args, **kwargs)
+        finally:
+            self._handler.min_block = least
+            set_handler(before)
+        if not checked or ws_is_checked(made):
+            return made
+        return ws_checked_view(made)
+
+    def contains(self, array):
+        """Say whether the data of an array lies in the arena, by its address."""
+        return wsp_arena_owns(self._ptr, cnp.PyArray_DATA(array))
+
+
+cdef void ws_make_stale_if_idle(Arena arena) noexcept:
+    if not wsp_arena_is_open(arena._ptr):
+        ws_make_stale(arena._handler)
+
+
+# ---- handlers, for the scope ---------------------------------------------------------
+
+
+cdef object current_handler():
+    return PyDataMem_GetHandler()
+
+
+cdef object set_handler(object capsule):
+    """Install a handler, None for NumPy's own; return the one that was current."""
+    return PyDataMem_SetHandler(NULL if capsule is None else <PyObject *>capsule)
+
+
+cdef bint is_closed_handler(object capsule) noexcept:
+    """Whether it is a workspace's handler whose cycle is over."""
+    cdef ws_handler *handler = ws_handler_of(capsule)
+    return handler != NULL and not (
+        wsp_arena_in_cycle(handler.arena)
+        and wsp_arena_generation(handler.arena) == ws_handler_mark(capsule)
+    )
+
+
+# ---- what an array says of its memory ------------------------------------------------
+
+
+def is_checked(x):
+    """Say whether `x` is a valid checked array."""
+    return ws_is_checked(x)
+
+
+def is_stale(x):
+    """Say whether `x` is a checked array whose cycle is over."""
+    return ws_is_stale(x)
+
+
+def raise_stale(x):
+    """Raise the `StaleArrayError` of a stale array."""
+    ws_raise_stale(x)
+
+
+def is_linked(x):
+    """Say whether `x` is a checked array, valid or stale, of a workspace."""
+    return (ws_is_checked(x) or ws_is_stale(x)) and ws_link_of(x).home != NULL
+
+
+def in_scope(x):
+    """Say whether the memory of `x` was allocated in a cycle that is open now."""
+    cdef ws_handler *home
+    cdef uint64_t made
+    if ws_is_stale(x):
+        return False
+    if ws_is_checked(x):
+        home = ws_link_of(x).home
+        made = ws_link_of(x).generation
+    else:
+        home = ws_home_of_memory(x)
+        made = 0 if home == NULL else wsp_generation(ws_data_of(x))
+    return (
+        home != NULL
+        and wsp_arena_is_open(home.arena)
+        and wsp_arena_generation(home.arena) == made
+    )
+
+
+def owner_of(x):
+    """Return (found, workspace): by the link of a checked array, else by the address.
+
+    The workspace is None when its object is gone, though the memory is there.
+    """
+    cdef ws_handler *home
+    if ws_is_checked(x) or ws_is_stale(x):
+        home = ws_link_of(x).home
+    else:
+        home = home_of_plain(x)
+    if home == NULL:
+        return False, None
+    reference = <object>home.owner
+    return True, None if reference is None else reference()
+
+
+cdef ws_handler *home_of_plain(cnp.ndarray x) noexcept:
+    cdef ws_handler *home = ws_home_of_memory(x)
+    cdef void *data = cnp.PyArray_DATA(x)
+    cdef Arena arena
+    if home != NULL:
+        return home
+    for arena in list(_arenas):
+        if wsp_arena_owns(arena._ptr, data):
+            return arena._handler
+    return NULL
+
+
+def copy_out(cnp.ndarray x):
+    """Copy into a plain array on NumPy's own heap, whatever scope is open."""
+    return ws_copy_out(x)
+
+
+def keep_in_place(cnp.ndarray x):
+    """Return a plain array over the same memory, which does not count as escaped."""
+    return ws_keep(x)
+
+
+# ---- call sites ----------------------------------------------------------------------
+
+
+cdef uint32_t record_site(void *ctx) noexcept:
+    """Number the place in the program that allocates; NumPy calls this with the GIL."""
+    cdef Arena arena = <Arena>ctx
+    cdef PyObject *kind
+    cdef PyObject *value
+    cdef PyObject *trace
+    cdef uint32_t number = 0
+    PyErr_Fetch(&kind, &value, &trace)
+    try:
+        number = site_number(arena)
+    except Exception:
+        number = 0  # no memory for a note about memory
+    PyErr_Restore(kind, value, trace)
+    return number
+
+
+cdef uint32_t site_number(Arena arena) except *:
+    cdef PyObject *frame = PyEval_GetFrame()
+    cdef PyObject *back
+    if frame == NULL:
+        return 0
+    held = <object>frame
+    code = take(PyFrame_GetCode(frame))
+    while code.co_filename.startswith(_NUMPY_DIR):
+        back = PyFrame_GetBack(<PyObject *>held)
+        if back == NULL:
+            break
+        held = take(back)
+        code = take(PyFrame_GetCode(<PyObject *>held))
+    key = (code, PyFrame_GetLineNumber(<PyObject *>held))
+    number = arena._sites.get(key)
+    if number is None:
+        number = len(arena._places)
+        arena._places.append((code.co_filename, key[1], code.co_qualname))
+        arena._sites[key] = number
+    return number
+
+
+cdef object take(PyObject *owned):
+    """Make an object of a reference that is ours."""
+    result = <object>owned
+    Py_XDECREF(owned)
+    return result
+
+
+cdef void count_site(void *ctx, size_t size, uint32_t site) noexcept:
+    tally = <dict>ctx
+    nbytes, times = tally.get(site, (0, 0))
+    tally[site] = (nbytes + size, times + 1)
+
+
+# ---- an upstream that fails, for tests -----------------------------------------------
+
+
+cdef struct Faults:
+    wsp_upstream real
+    int64_t countdown
+    bint persistent
+
+
+cdef bint fails(Faults *faults) noexcept nogil:
+    faults.countdown -= 1
+    return faults.countdown == 0 or (faults.persistent and faults.countdown < 0)
+
+
+cdef void *faulty_reserve(void *ctx, size_t size) noexcept nogil:
+    cdef Faults *faults = <Faults *>ctx
+    return NULL if fails(faults) else faults.real.reserve(faults.real.ctx, size)
+
+
+cdef bint faulty_commit(void *ctx, void *base, size_t size) noexcept nogil:
+    cdef Faults *faults = <Faults *>ctx
+    return not fails(faults) and faults.real.commit(faults.real.ctx, base, size)
+
+
+cdef int _make_faulty(wsp_upstream *upstream, int64_t nth, bint persistent) except -1:
+    # Never freed: the core may outlive the arena object.
+    cdef Faults *faults = <Faults *>malloc(sizeof(Faults))
+    if faults == NULL:
+        raise MemoryError
+    faults.real = upstream[0]
+    faults.countdown = nth
+    faults.persistent = persistent
+    upstream.ctx = faults
+    upstream.reserve = faulty_reserve
+    upstream.commit = faulty_commit
+    return 0

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Functions of a workspace that make arrays in it."""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from wspace import _errors
+from wspace._arena import in_scope, is_checked, owner_of
+from wspace._scope import Scope
+
+_Array = np.ndarray[Any, Any]
+_Shape = SupportsIndex | Sequence[SupportsIndex]
+
+
+class Creators(Scope):
+    """Make arrays in the open workspace, of any size, whoever is current.
+
+    They are checked, `wspace.Array`, unless the workspace has ``checked=False``. The
+    arguments are those of the NumPy functions of the same names.
+
+    Each raises `WorkspaceStateError` when the workspace is not open,
+    `WrongThreadError` when it is open in another thread, `WorkspaceFullError` or
+    ``MemoryError`` when there is no room, ``OverflowError`` when the array is larger
+    than an address space, and ``TypeError`` for dtypes that hold Python references.
+    """
+
+    _checked: bool
+
+    def empty(
+        self, shape: _Shape, dtype: npt.DTypeLike = float, order: str = "C"
+    ) -> _Array:
+        """Make an array that is not initialised; see `numpy.empty`.
+
+        Examples
+        --------
+        >>> import wspace
+        >>> with wspace.Workspace("demo") as ws:
+        ...     ws.empty((2, 3), "f4").nbytes
+        24
+        """
+        return self._make(shape, dtype, order, zero=False)
+
+    def zeros(
+        self, shape: _Shape, dtype: npt.DTypeLike = float, order: str = "C"
+    ) -> _Array:
+        """Make an array of zeros; see `numpy.zeros`."""
+        return self._make(shape, dtype, order, zero=True)
+
+    def ones(
+        self, shape: _Shape, dtype: npt.DTypeLike = float, order: str = "C"
+    ) -> _Array:
+        """Make an array of ones; see `numpy.ones`."""
+        array = self._make(shape, dtype, order, zero=False)
+        np.copyto(array, 1, casting="unsafe")
+        return array
+
+    def full(
+        self,
+        shape: _Shape,
+        fill_value: npt.ArrayLike,
+        dtype: npt.DTypeLike | None = None,
+        order: str = "C",
+    ) -> _Array:
+        """Make an array filled with `fill_value`; see `numpy.full`."""
+        if dtype is None:
+            dtype = np.asarray(fill_value).dtype
+        array = self._make(shape, dtype, order, zero=False)
+        np.copyto(array, fill_value, casting="unsafe")
+        return array
+
+    def arange(
+        self, *args: Any, dtype: npt.DTypeLike | None = None
+    ) -> _Array:
+        """Make evenly spaced values within an interval; see `numpy.arange`."""
+        return self._place(dtype, np.arange, *args, dtype=dtype)
+
+    def linspace(
+        self,
+        start: npt.ArrayLike,
+        stop: npt.ArrayLike,
+        num: SupportsIndex = 50,
+        *,
+        endpoint: bool = True,
+        dtype: npt.DTypeLike | None = None,
+        axis: SupportsIndex = 0,
+    ) -> _Array:
+        """Make evenly spaced numbers over an interval; see `numpy.linspace`."""
+        return self._place(
+            dtype, np.linspace, start, stop, num, endpoint, False, dtype, axis
+        )
+
+    def eye(
+        self,
+        N: int,
+        M: int | None = None,
+        k: int = 0,
+        dtype: npt.DTypeLike = float,
+        order: str = "C",
+    ) -> _Array:
+        """Make a matrix with ones on a diagonal; see `numpy.eye`."""
+        return self._place(dtype, np.eye, N, M, k, dtype, order)
+
+    def array(
+        self,
+        object: npt.ArrayLike,
+        dtype: npt.DTypeLike | None = None,
+        *,
+        order: str = "K",
+        ndmin: int = 0,
+    ) -> _Array:
+        """Copy into an array; see `numpy.array`."""
+        return self._place(dtype, np.array, object, dtype, order=order, ndmin=ndmin)
+
+    def asarray(
+        self,
+        a: npt.ArrayLike,
+        dtype: npt.DTypeLike | None = None,
+        order: str = "K",
+    ) -> _Array:
+        """Return `a` if it is such an array of this cycle, else copy it in.
+
+        Examples
+        --------
+        >>> import wspace
+        >>> with wspace.Workspace("demo") as ws:
+        ...     x = ws.asarray([1.0, 2.0])
+        ...     ws.asarray(x) is x, ws.asarray(x, "i8") is x
+        (True, False)
+        """
+        self._check_open()
+        if isinstance(a, np.ndarray) and is_checked(a) == self._checked:
+            mine = owner_of(a)[1] is self and in_scope(a)
+            if mine and np.asarray(a, dtype, order).base is np.asarray(a).base:
+                if dtype is None or a.dtype == np.dtype(dtype):
+                    return a
+        return self.array(a, dtype, order=order)
+
+    def empty_like(
+        self,
+        prototype: npt.ArrayLike,
+        dtype: npt.DTypeLike | None = None,
+        order: str = "K",
+        shape: _Shape | None = None,
+    ) -> _Array:
+        """Make an array like another, not initialised; see `numpy.empty_like`."""
+        return self._like(np.empty_like, prototype, dtype, order, shape)
+
+    def zeros_like(
+        self,
+        a: npt.ArrayLike,
+        dtype: npt.DTypeLike | None = None,
+        order: str = "K",
+        shape: _Shape | None = None,
+    ) -> _Array:
+        """Make zeros like another array; see `numpy.zeros_like`."""
+        return self._like(np.zeros_like, a, dtype, order, shape)
+
+    def ones_like(
+        self,
+        a: npt.ArrayLike,
+        dtype: npt.DTypeLike | None = None,
+        order: str = "K",
+        shape: _Shape | None = None,
+    ) -> _Array:
+        """Make ones like another array; see `numpy.ones_like`."""
+        return self._like(np.ones_like, a, dtype, order, shape)
+
+    def full_like(
+        self,
+        a: npt.ArrayLike,
+        fill_value: npt.ArrayLike,
+        dtype: npt.DTypeLike | None = None,
+        order: str = "K",
+        shape: _Shape | None = None,
+    ) -> _Array:
+        """Fill an array like another; see `numpy.full_like`."""
+        return self._like(np.full_like, a, dtype, order, shape, fill_value)
+
+    # ---- how -------------------------------------------------------------------------
+
+    def _make(
+        self, shape: _Shape, dtype: npt.DTypeLike, order: str, *, zero: bool
+    ) -> _Array:
+        self._check_open()
+        descr = np.dtype(dtype)
+        if descr.hasobject:
+            raise _errors.object_dtype(self.name, descr)
+        if order not in ("C", "F"):
+            raise _errors.not_allowed("order", "'C' or 'F'", order)
+        dims = _dims(shape)
+        try:
+            return self._arena.empty(dims, descr, order == "F", zero, self._checked)
+        except (MemoryError, OverflowError, ValueError) as error:
+            problem = self._explain(error, dims, descr)
+            raise problem from (error.__cause__ if problem is error else None)
+
+    def _like(
+        self,
+        function: Callable[..., _Array],
+        prototype: npt.ArrayLike,
+        dtype: npt.DTypeLike | None,
+        order: str,
+        shape: _Shape | None,
+        *fill: npt.ArrayLike,
+    ) -> _Array:
+        if dtype is None:
+            dtype = np.asanyarray(prototype).dtype
+        dims = None if shape is None else _dims(shape)
+        args = (prototype, *fill, dtype, order)
+        return self._place(dtype, function, *args, subok=False, shape=dims)
+
+    def _place(
+        self,
+        dtype: npt.DTypeLike | None,
+        function: Callable[..., _Array],
+        *args: Any,
+        **kwargs: Any,
+    ) -> _Array:
+        """Call a NumPy function that makes an array, and have it made here."""
+        self._check_open()
+        if dtype is not None and np.dtype(dtype).hasobject:
+            raise _errors.object_dtype(self.name, np.dtype(dtype))
+        try:
+            array = self._arena.place(self._checked, function, *args, **kwargs)
+        except MemoryError as error:
+            raise self._no_memory(error) from None
+        if array.dtype.hasobject:
+            raise _errors.object_dtype(self.name, array.dtype)
+        return array
+
+    def _copy_in(self, array: _Array, checked: bool) -> _Array:
+        """Copy a plain or a checked array into this workspace, which is open here."""
+        if array.dtype.hasobject:
+            with self.borrow():
+                return array.copy(order="K")
+        try:
+            return self._arena.place(checked, np.array, array, copy=True, order="K")
+        except MemoryError as error:
+            raise self._no_memory(error) from None
+
+    def _explain(
+        self, error: Exception, dims: tuple[int, ...], descr: np.dtype[Any]
+    ) -> Exception:
+        """Say what NumPy says of a failed allocation in the words of the workspace."""
+        nbytes = math.prod(dims) * descr.itemsize
+        if min(dims, default=0) < 0:
+            return error
+        if nbytes > sys.maxsize:
+            return _errors.too_big(dims, str(descr), nbytes)
+        return self._no_memory(error) if isinstance(error, MemoryError) else error
+
+    def _no_memory(self, error: MemoryError) -> MemoryError:
+        is_full, requested, free, capacity = self._arena.refusal()
+        if is_full:
+            return _errors.full(self.name, requested, free, capacity)
+        if requested:
+            return _errors.upstream_failed(self.name, requested)
+        return error
+
+
+def _dims(shape: _Shape) -> tuple[int, ...]:
+    if isinstance(shape, SupportsIndex):
+        return (operator.index(shape),)
+    return tuple(map(operator.index, shape))

@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Exceptions of wspace, and the one place where their texts are written.
+
+Each function builds an exception or a warning with its text and its advice; the caller
+raises it. A text is one line: what happened, to which workspace, with both numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias, TypeVar
+
+_E = TypeVar("_E", bound=BaseException)
+
+# File, line, function, bytes and number of times of the escaped arrays made there.
+CallSite: TypeAlias = tuple[str, int, str, int, int]
+
+MAX_ALIGNMENT = 256  # in bytes, as in the core
+
+# Sites of one EscapedArrayError that are listed one by one.
+_MAX_SITES = 8
+
+
+class WorkspaceError(RuntimeError):
+    """Signal what wspace itself detects; the base of its exceptions.
+
+    Notes
+    -----
+    Arguments of a wrong type or value raise ``TypeError`` or ``ValueError``, and memory
+    that the system does not give ``MemoryError``, as everywhere in Python.
+    """
+
+    __module__ = "wspace"
+
+
+class StaleArrayError(WorkspaceError):
+    """Signal the use of a checked array whose cycle is over.
+
+    See Also
+    --------
+    wspace.detach : Copy an array out of its workspace.
+    wspace.is_stale : Ask without raising.
+
+    Examples
+    --------
+    >>> import wspace
+    >>> with wspace.Workspace("demo") as ws:
+    ...     x = ws.zeros((2, 3))
+    >>> try:
+    ...     x + 1
+    ... except wspace.StaleArrayError as error:
+    ...     print(str(error).partition(": ")[0])
+    array (2, 3) float64 of workspace 'demo' is stale
+    """
+
+    __module__ = "wspace"
+
+
+class EscapedArrayError(WorkspaceError):
+    """Signal captured arrays that are alive at the exit, with ``escape="raise"``.
+
+    The arrays stay valid and the workspace goes on working.
+
+    See Also
+    --------
+    wspace.detach : Copy an array out of its workspace.
+    wspace.keep : Hand an array out without a copy.
+    """
+
+    __module__ = "wspace"
+
+
+class WorkspaceFullError(WorkspaceError, MemoryError):
+    """Signal an allocation that has no room in a workspace with ``spill="fail"``.
+
+    Notes
+    -----
+    It is a ``MemoryError`` too, so that handlers that know nothing of wspace work.
+    """
+
+    __module__ = "wspace"
+
+
+class WorkspaceStateError(WorkspaceError):
+    """Signal what a workspace cannot do in its present state.
+
+    It is closed, or open where it must not be, or left in the wrong order, or unknown.
+
+    Examples
+    --------
+    >>> import wspace
+    >>> ws = wspace.Workspace("demo")
+    >>> try:
+    ...     ws.empty(3)
+    ... except wspace.WorkspaceStateError as error:
+    ...     print(error)
+    cannot allocate in workspace 'demo': it is not open
+    """
+
+    __module__ = "wspace"
+
+
+class WrongThreadError(WorkspaceError):
+    """Signal the use of a workspace that is open in another thread.
+
+    See Also
+    --------
+    wspace.get : The workspace of a name that belongs to the calling thread.
+    """
+
+    __module__ = "wspace"
+
+
+def _hinted(error: _E, *hints: str) -> _E:
+    for hint in hints:
+        error.add_note(f"hint: {hint}")
+    return error
+
+
+def _cannot(action: str, name: str, why: str) -> WorkspaceStateError:
+    return WorkspaceStateError(f"cannot {action} workspace {name!r}: {why}")
+
+
+def _count(number: int, noun: str, form: str = ",") -> str:
+    return f"{number:{form}} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(words: Iterable[str], last: str) -> str:
+    *head, tail = words
+    return f"{', '.join(head)} {last} {tail}" if head else tail
+
+
+def _plain(shape: Iterable[int]) -> tuple[int, ...]:
+    return tuple(map(int, shape))  # NumPy's integers are shown with their type
+
+
+def _power_of_two(number: int) -> str:
+    exact = number & (number - 1) == 0
+    return f"{'' if exact else 'about '}2**{round(math.log2(number))}"
+
+
+def _shown(value: object) -> str:
+    """Show a scalar, shortened, and of anything else the type only."""
+    if isinstance(value, int) and abs(value).bit_length() > 128:
+        return f"{'-' if value < 0 else ''}{_power_of_two(abs(value))}"
+    if isinstance(value, str):
+        return reprlib.repr(str(value))  # members of enums by their names
+    if value is None or isinstance(value, int | float):
+        return repr(value)
+    return f"a value of type {type(value).__name__!r}"
+
+
+def full(
+    name: str, requested: int, free: int, capacity: int, *, limit: str = "max_size"
+) -> WorkspaceFullError:
+    """Say that there is no room; `limit` is the field that bounds the memory."""
+    return _hinted(
+        WorkspaceFullError(
+            f"workspace {name!r} is full: requested {_count(requested, 'byte', '')}, "
+            f"{free} of {capacity} free"
+        ),
+        f"raise `{limit}` to at least the reported high-water mark, or allow spills",
+    )
+
+
+def upstream_failed(name: str, nbytes: int) -> MemoryError:
+    """Say that the system gave no memory."""
+    return MemoryError(
+        f"could not allocate {_count(nbytes, 'byte')} for workspace {name!r}"
+    )
+
+
+def too_big(shape: tuple[int, ...], dtype: str, nbytes: int) -> OverflowError:
+    """Say that an array has more bytes than an address can count."""
+    return OverflowError(
+        f"array {_plain(shape)} {dtype} needs {_power_of_two(nbytes)} bytes, "
+        "more than an address space"
+    )
+
+
+def object_dtype(name: str, dtype: object) -> TypeError:
+    """Say that a dtype holds references, which the garbage collector must see."""
+    return TypeError(
+        f"cannot place dtype {dtype} in workspace {name!r}: it holds Python references"
+    )
+
+
+def spills_persist(name: str, cycles: int, nbytes: int) -> RuntimeWarning:
+    """Say that spills go on; `nbytes` were spilled in the last of the `cycles`."""
+    return RuntimeWarning(
+        f"workspace {name!r} spilled in {_count(cycles, 'cycle')} in a row, "
+        f"{_count(nbytes, 'byte')} in the last: "
+        "its block is too small and spill='external' never grows it"
+    )
+
+
+def stale(
+    name: str, shape: tuple[int, ...], dtype: str, made: int, now: int | None
+) -> StaleArrayError:
+    """Say that a checked array is of a past cycle; `now` is the open one, if any."""
+    over = "which is over" if now is None else f"now {now}"
+    return _hinted(
+        StaleArrayError(
+            f"array {_plain(shape)} {dtype} of workspace {name!r} is stale: "
+            f"made in generation {made}, {over}"
+        ),
+        "`detach()` it before the scope ends; `.copy()` in the scope is no way out",
+    )
+
+
+def escaped(
+    name: str, generation: int, count: int, nbytes: int, sites: Sequence[CallSite]
+) -> EscapedArrayError:
+    """Say that captured arrays are alive; `sites` is empty unless recorded."""
+    ranked = _ranked(sites)
+    error = EscapedArrayError(_escape_text(name, generation, count, nbytes, ranked))
+    if len(ranked) > 1:
+        error.add_note(_other_sites(ranked[1:]))
+    _hinted(
+        error,
+        "`wspace.detach` what must outlive its cycle; "
+        "`.copy()` in the scope is no way out",
+    )
+    return error if ranked else _hinted(error, "`record=True` tells who made them")
+
+
+def escape_warning(
+    name: str, generation: int, count: int, nbytes: int, sites: Sequence[CallSite]
+) -> ResourceWarning:
+    """Say as a warning what `escaped` says as an error."""
+    text = _escape_text(name, generation, count, nbytes, _ranked(sites))
+    return ResourceWarning(text)
+
+
+def _ranked(sites: Sequence[CallSite]) -> list[CallSite]:
+    return sorted(sites, key=lambda site: (-site[3], site))
+
+
+def _escape_text(
+    name: str, generation: int, count: int, nbytes: int, ranked: Sequence[CallSite]
+) -> str:
+    text = (
+        f"{_count(count, 'captured array')} escaped workspace {name!r} "
+        f"at the end of generation {generation}: {_count(nbytes, 'byte')}"
+    )
+    if ranked:
+        text += f", made at {_site(ranked[0])}"
+    if len(ranked) > 1:
+        text += f" and {_count(len(ranked) - 1, 'other place')}"
+    return text
+
+
+def _other_sites(ranked: Sequence[CallSite]) -> str:
+    lines = [f"  {_site(site)}" for site in ranked[:_MAX_SITES]]
+    if len(ranked) > _MAX_SITES:
+        lines.append(f"  {_count(len(ranked) - _MAX_SITES, 'more place')}")
+    return "\n".join(["also made at:", *lines])
+
+
+def _site(site: CallSite) -> str:
+    file, line, function, nbytes, times = site
+    return (
+        f"{file}:{line} in {function} "
+        f"({_count(nbytes, 'byte')}, {_count(times, 'time')})"
+    )
+
+
+def not_open(name: str, action: str = "allocate in") -> WorkspaceStateError:
+    """Say that an action needs an open scope."""
+    return _hinted(_cannot(action, name, "it is not open"), "use `with ws:`")
+
+
+def must_be_closed(name: str, action: str) -> WorkspaceStateError:
+    """Say that an action needs the scope to be over."""
+    return _hinted(_cannot(action, name, "it is open"), "leave its scope first")
+
+
+def closed(name: str, action: str) -> WorkspaceStateError:
+    """Say that `close()` was called before an action."""
+    return _hinted(
+        _cannot(action, name, "it is closed"),
+        "`close()` is final; `release()` gives memory back and leaves it usable",
+    )
+
+
+def wrong_order(outer: str, inner: str) -> WorkspaceStateError:
+    """Say that an exit comes before the exit of a scope entered later."""
+    return _hinted(
+        WorkspaceStateError(
+            f"cannot leave workspace {outer!r} before {inner!r}, which was entered "
+            "later"
+        ),
+        "a generator that yields inside a `with` block is the usual cause",
+    )
+
+
+def foreign_handler(name: str) -> RuntimeWarning:
+    """Say that an exit found somebody else's memory handler, and left it alone."""
+    return RuntimeWarning(
+        f"workspace {name!r} was left while another memory handler of NumPy was "
+        "current; that one was not changed"
+    )
+
+
+def not_entered(name: str) -> WorkspaceStateError:
+    """Say that an exit has no enter on this stack of scopes."""
+    return _cannot("leave", name, "it was not entered in this context")
+
+
+def wrong_thread(name: str, owner_thread: str, this_thread: str) -> WrongThreadError:
+    """Say that another thread has the workspace open."""
+    return _hinted(
+        WrongThreadError(
+            f"workspace {name!r} belongs to thread {owner_thread!r}, "
+            f"used from {this_thread!r}"
+        ),
+        f"`wspace.get({name!r})` gives each thread a workspace of its own",
+    )
+
+
+def other_task(
+    name: str, owner_task: str | None, this_task: str | None
+) -> WorkspaceStateError:
+    """Say that another task has it open; None stands for code in no task."""
+    owner = "another context" if owner_task is None else f"task {owner_task!r}"
+    this = "code outside of any task" if this_task is None else f"task {this_task!r}"
+    return _hinted(
+        WorkspaceStateError(
+            f"cannot enter workspace {name!r} from {this}: it is open in {owner}"
+        ),
+        "give each task its own `Workspace`, or leave the scope before the `await`",
+    )
+
+
+def unknown_workspace(name: str, open_names: Sequence[str]) -> WorkspaceStateError:
+    """Say that no workspace, open or of `get`, has this name in this thread."""
+    are = f"open: {', '.join(map(repr, open_names))}" if open_names else "none is open"
+    return _hinted(
+        WorkspaceStateError(f"no workspace {name!r} in this thread; {are}"),
+        f"`wspace.get({name!r})` makes it",
+    )
+
+
+def open_elsewhere(names: Sequence[str]) -> WorkspaceStateError:
+    """Say which workspaces `destroy_all` had to leave as they were."""
+    listed = _listed(map(repr, names), "and")
+    which = f"s {listed}: they are" if names[1:] else f" {listed}: it is"
+    return _hinted(
+        WorkspaceStateError(f"cannot release workspace{which} open"),
+        "leave their scopes first; all others of this thread were released",
+    )
+
+
+def not_allowed(field: str, allowed: str, value: object) -> ValueError:
+    """Say that `field` does not take a value."""
+    return ValueError(f"{field} must be {allowed}, got {_shown(value)}")
+
+
+def wrong_type(field: str, allowed: str, value: object) -> TypeError:
+    """Say that `field` does not take values of a type."""
+    kind = f"{type(value).__name__} " if isinstance(value, int | float | str) else ""
+    return TypeError(f"{field} must be {allowed}, got {kind}{_shown(value)}")
+
+
+def one_of(choices: Iterable[str]) -> str:
+    """Write choices as the `allowed` of the two functions above."""
+    return _listed((repr(str(choice)) for choice in choices), "or")
+
+
+def suspends(function: str, kind: str) -> TypeError:
+    """Say that a function cannot be scoped: it is suspended in the middle."""
+    return _hinted(
+        TypeError(f"cannot scope {function!r}: it is {kind}"),
+        "decorate the functions that it calls; they run from beginning to end",
+    )
+
+
+def cannot_walk(kind: str) -> TypeError:
+    """Say that a container holds arrays of a workspace and cannot be rebuilt."""
+    return _hinted(
+        TypeError(f"cannot take arrays of a workspace out of a value of type {kind!r}"),
+        "detach the arrays before they are put into it",
+    )
+
+
+def bad_alignment(value: int, *, field: str = "align") -> ValueError:
+    """Say that the core does not give an alignment."""
+    return not_allowed(field, f"a power of two from 1 to {MAX_ALIGNMENT}", value)
+
+
+def over_maximum(field: str, nbytes: int, max_size: int) -> ValueError:
+    """Say that a size is above the ceiling that `max_size` sets."""
+    return ValueError(
+        f"{field} must not exceed max_size: "
+        f"{_count(nbytes, 'byte')} against {_count(max_size, 'byte')}"
+    )
+
+
+def nothing_fits() -> ValueError:
+    """Say that a workspace that may not spill would never have a block."""
+    return ValueError(
+        "spill='fail' with learning='none' needs an initial_size: "
+        "nothing could be allocated"
+    )
+
+
+def unknown_field(field: str, closest: str | None, fields: Iterable[str]) -> TypeError:
+    """Say that the configuration has no such field, and what is near."""
+    near = f"; the closest is {closest!r}" if closest else ""
+    error = TypeError(f"WorkspaceConfig has no field {field!r}{near}")
+    return error if closest else _hinted(error, f"its fields are {', '.join(fields)}")
+
+
+def config_clash(
+    name: str, field: str, present: object, asked: object
+) -> WorkspaceStateError:
+    """Say that a workspace has another configuration than the one asked for."""
+    return WorkspaceStateError(
+        f"workspace {name!r} exists with {field}={_shown(present)}, "
+        f"asked for {field}={_shown(asked)}"
+    )

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "_handler.h"
+
+#include <numpy/arrayobject.h>
+#include <string.h>
+
+static const char capsule_name[] = "mem_handler"; /* NumPy's word for it */
+
+/* NumPy's default handler: immortal, and the same for the life of the process. */
+static const PyDataMemAllocator *numpy_own;
+
+int ws_handler_setup(void) {
+  import_array1(-1);
+  PyDataMem_Handler *handler =
+      PyCapsule_GetPointer(PyDataMem_DefaultHandler, capsule_name);
+  if (handler == NULL) return -1;
+  numpy_own = &handler->allocator;
+  return 0;
+}
+
+/* ---- the four functions -------------------------------------------------------------- */
+
+static void count(_Atomic uint64_t *counter) {
+  uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+  atomic_store_explicit(counter, value + 1, memory_order_relaxed);
+}
+
+static uint32_t site_of(const ws_handler *handler) {
+  if (handler->site == NULL || !PyGILState_Check()) return 0;
+  return handler->site(handler->site_ctx);
+}
+
+/* Serve from the arena: true, with NULL in *out when memory is out.  false: the request is
+ * NumPy's own to serve. */
+static bool serve(ws_handler *handler, size_t size, uint32_t flags, void **out) {
+  if (size < handler->min_block) {
+    count(&handler->passed_small);
+    return false;
+  }
+  if (!wsp_arena_is_mine(handler->arena)) {
+    count(&handler->passed_foreign);
+    return false;
+  }
+  *out = NULL;
+  (void)!wsp_arena_alloc(handler->arena, size, flags, site_of(handler), out);
+  return true;
+}
+
+static void *handler_malloc(void *ctx, size_t size) {
+  void *ptr;
+  if (serve(ctx, size, 0, &ptr)) return ptr;
+  return numpy_own->malloc(numpy_own->ctx, size);
+}
+
+static void *handler_calloc(void *ctx, size_t count_, size_t size) {
+  void *ptr;
+  if (size != 0 && count_ > SIZE_MAX / size) return NULL;
+  if (serve(ctx, count_ * size, WSP_ZERO, &ptr)) return ptr;
+  return numpy_own->calloc(numpy_own->ctx, count_, size);
+}
+
+static void handler_free(void *ctx, void *ptr, size_t size) {
+  ws_handler *handler = ctx;
+  if (ptr == NULL) return;
+  if (wsp_arena_owns(handler->arena, ptr))
+    wsp_arena_free(handler->arena, ptr);
+  else
+    numpy_own->free(numpy_own->ctx, ptr, size);
+}
+
+/* NumPy's readers of text call this without the GIL. */
+static void *handler_realloc(void *ctx, void *ptr, size_t size) {
+  ws_handler *handler = ctx;
+  void *fresh;
+  /* What NumPy serves stays there: its old size is not known here. */
+  if (ptr != NULL && !wsp_arena_owns(handler->arena, ptr))
+    return numpy_own->realloc(numpy_own->ctx, ptr, size);
+  if (ptr != NULL && size >= handler->min_block &&
+      wsp_arena_try_resize(handler->arena, ptr, size))
+    return ptr;
+  /* Its realloc rather than its malloc, which needs the GIL for its cache. */
+  if (!serve(handler, size, 0, &fresh))
+    fresh = numpy_own->realloc(numpy_own->ctx, NULL, size != 0 ? size : 1);
+  if (fresh == NULL || ptr == NULL) return fresh;
+  size_t old = wsp_size(ptr);
+  memcpy(fresh, ptr, old < size ? old : size);
+  wsp_arena_free(handler->arena, ptr);
+  return fresh;
+}
+
+/* ---- lifetime ------------------------------------------------------------------------ */
+
+ws_handler *ws_handler_new(wsp_arena *arena, PyObject *name, size_t min_block) {
+  ws_handler *handler = PyMem_Calloc(1, sizeof *handler);
+  if (handler == NULL) {
+    wsp_arena_unref(arena);
+    PyErr_NoMemory();
+    return NULL;
+  }
+  memcpy(handler->handler.name, "wspace", sizeof "wspace");
+  handler->handler.version = 1;
+  handler->handler.allocator = (PyDataMemAllocator){.ctx = handler,
+                                                    .malloc = handler_malloc,
+                                                    .calloc = handler_calloc,
+                                                    .realloc = handler_realloc,
+                                                    .free = handler_free};
+  handler->refs = 1;
+  handler->arena = arena;
+  handler->min_block = min_block;
+  handler->name = Py_NewRef(name);
+  handler->owner = Py_NewRef(Py_None);
+  return handler;
+}
+
+void ws_handler_ref(ws_handler *handler) { handler->refs += 1; }
+
+void ws_handler_unref(ws_handler *handler) {
+  if (--handler->refs != 0) return;
+  wsp_arena_unref(handler->arena);
+  Py_DECREF(handler->name);
+  Py_DECREF(handler->owner);
+  PyMem_Free(handler);
+}
+
+static void capsule_dies(PyObject *capsule) {
+  PyDataMem_Handler *handler = PyCapsule_GetPointer(capsule, capsule_name);
+  ws_handler_unref(handler->allocator.ctx);
+}
+
+PyObject *ws_handler_capsule(ws_handler *handler, uint64_t generation) {
+  PyObject *capsule = PyCapsule_New(&handler->handler, capsule_name, capsule_dies);
+  if (capsule == NULL) return NULL;
+  ws_handler_ref(handler);
+  if (ws_handler_remark(capsule, generation) < 0) Py_CLEAR(capsule);
+  return capsule;
+}
+
+int ws_handler_remark(PyObject *capsule, uint64_t generation) {
+  return PyCapsule_SetContext(capsule, (void *)(uintptr_t)generation);
+}
+
+ws_handler *ws_handler_of(PyObject *capsule) {
+  if (!PyCapsule_IsValid(capsule, capsule_name)) return NULL;
+  PyDataMem_Handler *handler = PyCapsule_GetPointer(capsule, capsule_name);
+  bool ours = handler->allocator.malloc == handler_malloc;
+  return ours ? handler->allocator.ctx : NULL;
+}
+
+uint64_t ws_handler_mark(PyObject *capsule) {
+  return (uint64_t)(uintptr_t)PyCapsule_GetContext(capsule);
+}
