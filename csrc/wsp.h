@@ -234,7 +234,7 @@ void wsp_arena_excuse(wsp_arena *arena, void *ptr);
  * rounding included; 0 when it overflows. */
 size_t wsp_arena_bytes_for(const wsp_arena *arena, size_t size);
 
-/* The last allocation that failed: its status, its size, and the bytes free in the
+/* The last allocation of the cycle that failed, WSP_OK if none did: its status, its size, and the bytes free in the
  * block and the block's size at that moment. */
 typedef struct wsp_refusal {
   wsp_status status;

@@ -39,6 +39,15 @@ bool wsp_block_commit(wsp_block *block, wsp_source *source, size_t size) {
   return true;
 }
 
+void wsp_block_populate(wsp_block *block, wsp_source *source, const char *from) {
+  size_t first;
+  if (!wsp_align_up((size_t)(from - block->base), source->up.page, &first)) return;
+  if (first >= block->committed) return;
+  WSP_ADD(source->calls, 1);
+  source->up.advise(source->up.ctx, block->base + first, block->committed - first,
+                    WSP_ADVICE_POPULATE);
+}
+
 size_t wsp_block_purge(wsp_block *block, wsp_source *source, char *from, char *to) {
   size_t page = source->up.page;
   size_t first, last = (size_t)(to - block->base) / page * page;

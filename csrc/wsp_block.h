@@ -34,6 +34,9 @@ void wsp_source_purge(wsp_source *source, char *base, size_t size);
  * has changed.  Requires size <= reserved. */
 WSP_NODISCARD bool wsp_block_commit(wsp_block *block, wsp_source *source, size_t size);
 
+/* Bring what is committed from `from` on into memory.  Nothing there may be in use. */
+void wsp_block_populate(wsp_block *block, wsp_source *source, const char *from);
+
 /* Give back the memory of the pages that lie wholly in [from, to); returns their bytes.
  */
 size_t wsp_block_purge(wsp_block *block, wsp_source *source, char *from, char *to);

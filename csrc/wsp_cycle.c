@@ -15,7 +15,8 @@ static void tidy(wsp_arena *arena) {
         wsp_heap_clear(heap);
       else
         wsp_heap_settle(heap);
-    } else if (empty && heap != arena->outside) {
+      wsp_heap_warm(heap, &arena->source);
+    } else if (empty) {
       wsp_place_drop(arena, heap);
     } else if (heap->touched) {
       (void)wsp_heap_purge(heap, &arena->source);
@@ -94,6 +95,7 @@ wsp_status wsp_arena_enter(wsp_arena *arena) {
     WSP_ADD(arena->generation, 1);
     arena->open_generation = WSP_GET(arena->generation);
     arena->in_cycle = true;
+    arena->refusal = (wsp_refusal){.status = WSP_OK};
     wsp_thread_ref(self);
     atomic_store_explicit(&arena->owner, self, memory_order_release);
   }
@@ -119,7 +121,10 @@ void wsp_arena_abandon(wsp_arena *arena) {
 }
 
 wsp_status wsp_arena_recover(wsp_arena *arena) {
-  if (wsp_is_forked(arena)) return WSP_EFORKED;
+  if (wsp_is_forked(arena)) {
+    arena->in_cycle = false;
+    return WSP_EFORKED;
+  }
   wsp_lock_take(arena->lock);
   wsp_status status = recover(arena);
   wsp_lock_give(arena->lock);

@@ -90,12 +90,6 @@ wsp_chunk *wsp_fit_find(const wsp_fit *fit, unsigned cls) {
   return fit->bins[word * 64 + wsp_lowest_bit(bits)];
 }
 
-wsp_chunk *wsp_fit_largest(const wsp_fit *fit) {
-  if (fit->summary == 0) return NULL;
-  unsigned word = log2_floor(fit->summary);
-  return fit->bins[word * 64 + log2_floor(fit->map[word])];
-}
-
 void wsp_fit_clear(wsp_fit *fit) {
   for (; fit->summary != 0; fit->summary &= fit->summary - 1) {
     unsigned word = wsp_lowest_bit(fit->summary);

@@ -55,11 +55,16 @@ void wsp_heap_init(wsp_heap *heap, wsp_block block, size_t capacity, size_t gran
 /* ---- the current range
  * --------------------------------------------------------------- */
 
-/* Make what is left of it an ordinary free chunk. */
+/* Make what is left of it an ordinary free chunk, and have no range then: an empty one at
+ * an address where no chunk can be. */
 static void range_leave(wsp_heap *heap) {
+  char *nowhere = (char *)heap;
   wsp_chunk *wall = (wsp_chunk *)heap->limit;
   size_t left = range_left(heap);
+  if (heap->limit == nowhere) return;
+  heap->limit = nowhere;
   if (left == 0) {
+    heap->bump = nowhere;
     wall->prev_span = heap->top_prev;
     return;
   }
@@ -69,8 +74,7 @@ static void range_leave(wsp_heap *heap) {
   chunk->prev_span = heap->top_prev;
   chunk->state = WSP_FREE;
   wsp_fit_insert(&heap->fit, chunk, heap->granule);
-  heap->bump = heap->limit;
-  heap->top_prev = left;
+  heap->bump = nowhere;
 }
 
 /* Go on in a free chunk, which is in no bin any more. */
@@ -254,24 +258,28 @@ void wsp_heap_clear(wsp_heap *heap) {
 
 void wsp_heap_settle(wsp_heap *heap) {
   wsp_heap_flush(heap);
-  wsp_chunk *chunk = wsp_fit_largest(&heap->fit);
-  if (chunk == NULL || chunk->span <= range_left(heap)) return;
-  wsp_fit_remove(&heap->fit, chunk, heap->granule);
   range_leave(heap);
-  range_enter(heap, chunk);
 }
 
 void wsp_heap_retire(wsp_heap *heap) {
-  wsp_heap_flush(heap);
-  range_leave(heap);
-  heap->bump = heap->limit = NULL; /* no range: no chunk lies in front of it */
+  wsp_heap_settle(heap);
   heap->retired = true;
+}
+
+void wsp_heap_warm(wsp_heap *heap, wsp_source *source) {
+  bool had_survivors = heap->carries, moved = heap->virgin != heap->virgin_was;
+  heap->carries = WSP_GET(heap->live) != 0;
+  heap->virgin_was = heap->virgin;
+  if (!heap->warm && had_survivors && heap->carries && moved) {
+    heap->warm = true;
+    wsp_block_populate(&heap->block, source, heap->virgin + sizeof(wsp_chunk));
+  }
 }
 
 /* Nothing is alive: the block is fresh again. */
 static size_t purge_all(wsp_heap *heap, wsp_source *source) {
   size_t touched = (size_t)(heap->virgin - heap->block.base) + sizeof(wsp_chunk);
-  heap->retired = false;
+  heap->retired = heap->warm = heap->carries = false;
   if (!wsp_align_up(touched, source->up.page, &touched)) return 0;
   wsp_heap_clear(heap);
   wsp_source_purge(source, heap->block.base, touched);
@@ -282,14 +290,11 @@ static size_t purge_all(wsp_heap *heap, wsp_source *source) {
 size_t wsp_heap_purge(wsp_heap *heap, wsp_source *source) {
   if (WSP_GET(heap->live) == 0) return purge_all(heap, source);
   size_t given = 0;
-  wsp_heap_flush(heap);
+  wsp_heap_settle(heap);
   for (unsigned cls = 0; cls < WSP_CLASSES; ++cls) {
     for (wsp_chunk *c = heap->fit.bins[cls]; c != NULL; c = c->next)
       given += wsp_block_purge(&heap->block, source, wsp_data(c), (char *)after(c));
   }
-  char *bump = heap->bump + sizeof(wsp_chunk);
-  if (bump < heap->limit)
-    given += wsp_block_purge(&heap->block, source, bump, heap->limit);
   return given;
 }
 

@@ -84,6 +84,9 @@ typedef struct wsp_heap {
   uint16_t index;
   bool zeroed;  /* memory beyond `virgin` reads as zero */
   bool outside; /* serves spills */
+  bool carries;     /* the last cycle left survivors */
+  bool warm;        /* all of the block is to be in memory */
+  char *virgin_was; /* when the last cycle ended */
   bool touched; /* outside: used or freed since its free pages were given back */
   bool retired; /* serves nothing any more, only its survivors live on */
   uint64_t
@@ -111,9 +114,15 @@ void wsp_heap_flush(wsp_heap *heap);
 WSP_NODISCARD bool wsp_heap_resize_top(wsp_heap *heap, wsp_chunk *chunk, size_t span);
 
 /* Between cycles: forget everything (live must be 0); or keep the survivors, and start
- * the next cycle in the largest free range. */
+ * the next cycle in the smallest free range that serves it.  (In the largest, the places
+ * of carried arrays would wander through the block, touching new pages each cycle.) */
 void wsp_heap_clear(wsp_heap *heap);
 void wsp_heap_settle(wsp_heap *heap);
+
+/* Where cycles carry survivors the free ranges differ from one to the next, and sooner or
+ * later all of the block is used.  Bring it into memory at the end of the first cycle that
+ * shows this, rather than page by page in later ones. */
+void wsp_heap_warm(wsp_heap *heap, wsp_source *source);
 
 /* Serve no more, for good; survivors are freed with wsp_heap_merge. */
 void wsp_heap_retire(wsp_heap *heap);
@@ -173,8 +182,6 @@ void wsp_fit_insert(wsp_fit *fit, wsp_chunk *chunk, size_t granule);
 void wsp_fit_remove(wsp_fit *fit, wsp_chunk *chunk, size_t granule);
 /* The first chunk of the smallest bin that serves `cls`; NULL: none.  Not removed. */
 wsp_chunk *wsp_fit_find(const wsp_fit *fit, unsigned cls);
-/* A chunk of the fullest bin; NULL: none.  Not removed. */
-wsp_chunk *wsp_fit_largest(const wsp_fit *fit);
 void wsp_fit_clear(wsp_fit *fit);
 
 #endif

@@ -45,6 +45,7 @@ wsp_status wsp_rewind(wsp_arena *arena, const wsp_mark *mark) {
   if (!wsp_owned_by_me(arena)) return WSP_ETHREAD;
   if (mark->generation != arena->open_generation || mark->serial > arena->serial)
     return WSP_ESTALE;
+  wsp_drain(arena); /* what others have freed is still in the list */
   wsp_list_rewind(arena, mark->serial);
   return WSP_OK;
 }

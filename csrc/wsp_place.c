@@ -92,6 +92,8 @@ void wsp_place_publish(wsp_arena *arena) {
 static bool heap_grow(wsp_arena *arena, wsp_heap *heap, size_t capacity) {
   if (capacity > heap->block.reserved) return false;
   if (!wsp_block_commit(&heap->block, &arena->source, capacity)) return false;
+  if (heap->warm)
+    wsp_block_populate(&heap->block, &arena->source, heap->block.base + heap->capacity);
   wsp_heap_extend(heap, heap->outside ? heap->block.committed : capacity);
   wsp_place_publish(arena);
   return true;
@@ -205,18 +207,20 @@ wsp_status wsp_place_block(wsp_arena *arena, size_t capacity) {
   return WSP_OK;
 }
 
-/* The first heap for spills lies in the window and grows there in steps, each as large
- * as all before; where that is not to be had there are several of fixed size. */
+/* The first heap for spills lies in the window and grows there in steps, each as large as
+ * all before; where that is not to be had, or near the limit, there are more heaps, or
+ * smaller steps. */
 wsp_heap *wsp_place_outside(wsp_arena *arena, wsp_need need) {
-  size_t extra = arena->granule + sizeof(wsp_chunk), step = (size_t)1 << 20;
   if (need.span > PTRDIFF_MAX / 2) return NULL;
+  size_t least = need.span + arena->granule + sizeof(wsp_chunk);
   wsp_heap *heap = arena->outside;
   if (heap != NULL) {
-    size_t more = need.span > heap->capacity ? need.span : heap->capacity;
-    if (heap_grow(arena, heap, heap->capacity + more + extra)) return heap;
-    if (heap_grow(arena, heap, heap->capacity + need.span + extra)) return heap;
+    size_t held = heap->capacity, more = least > held ? least : held;
+    if (held + more <= arena->limit && heap_grow(arena, heap, held + more)) return heap;
+    if (heap_grow(arena, heap, held + least)) return heap;
   }
-  size_t capacity = need.span + extra > step ? need.span + extra : step;
+  size_t capacity = (size_t)1 << 20;
+  if (capacity < least || capacity > arena->limit) capacity = least;
   size_t most = arena->source.up.sparse ? wsp_os_window() / 4 : capacity;
   heap = heap_new(arena, capacity, heap == NULL ? most : capacity, true);
   if (heap != NULL && arena->outside == NULL) arena->outside = heap;

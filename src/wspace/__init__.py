@@ -11,8 +11,8 @@
 >>> for _ in range(3):
 ...     state = step(state)
 
-`scoped` and `Workspace` open a scope; `detach`, `keep` and `leverage` take arrays out of
-it; `owner`, `is_stale` and their like ask about an array.
+`scoped` and `Workspace` open a scope; `detach`, `keep` and `leverage` take arrays out
+of it; `owner`, `is_stale` and their like ask about an array.
 """
 
 from importlib.metadata import version as _version

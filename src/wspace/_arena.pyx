@@ -17,7 +17,6 @@ from wspace._core cimport (
     PyDataMem_SetHandler,
     WSP_EFULL,
     WSP_EINVAL,
-    WSP_ENOMEM,
     WSP_HUGE_PAGES,
     WSP_LEARN,
     WSP_NO_SPILL,
@@ -43,7 +42,6 @@ from wspace._core cimport (
     ws_is_checked,
     ws_is_stale,
     ws_keep,
-    ws_link,
     ws_link_of,
     ws_make_stale,
     ws_raise_stale,
@@ -105,7 +103,8 @@ cdef extern from "Python.h":
 Array = <object><PyObject *>&ws_Array_Type
 StaleArray = <object><PyObject *>&ws_StaleArray_Type
 
-# Every arena object that is alive: where to look for an address whose array does not tell.
+# Every arena object that is alive: where to look for an address whose array does not
+# tell.
 _arenas = weakref.WeakSet()
 
 _NUMPY_DIR = os.path.dirname(numpy.__file__) + os.sep
@@ -346,15 +345,18 @@ cdef class Arena:
         )
 
     def place(self, bint checked, function, *args, **kwargs):
-        """Call a function that makes a new array, and have it made in the open arena."""
+        """Call a function that makes an array, and have it made in the open arena."""
         cdef size_t least = self._handler.min_block
-        before = set_handler(self._capsule)
+        capsule = self._capsule
+        before = set_handler(capsule)
         self._handler.min_block = 0
         try:
             made = function(*args, **kwargs)
         finally:
             self._handler.min_block = least
-            set_handler(before)
+            # The function may have left the scope, by way of an __array__.
+            if current_handler() is capsule:
+                set_handler(before)
         if not checked or ws_is_checked(made):
             return made
         return ws_checked_view(made)
@@ -452,8 +454,9 @@ cdef ws_handler *home_of_plain(cnp.ndarray x) noexcept:
     cdef ws_handler *home = ws_home_of_memory(x)
     cdef void *data = cnp.PyArray_DATA(x)
     cdef Arena arena
-    if home != NULL:
+    if home != NULL or ws_data_of(x) != NULL:
         return home
+    # No array owns the data: it came by way of a buffer, and only its address tells.
     for arena in list(_arenas):
         if wsp_arena_owns(arena._ptr, data):
             return arena._handler

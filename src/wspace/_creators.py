@@ -7,17 +7,20 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, SupportsIndex
+from typing import Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from wspace import _errors
-from wspace._arena import in_scope, is_checked, owner_of
+from wspace._arena import Array, in_scope, is_checked, owner_of
 from wspace._scope import Scope
 
 _Array = np.ndarray[Any, Any]
+_Made: TypeAlias = Array[Any, Any]  # unless checked=False
 _Shape = SupportsIndex | Sequence[SupportsIndex]
+_Order: TypeAlias = Literal["C", "F"]
+_OrderKACF: TypeAlias = Literal["K", "A", "C", "F"]
 
 
 class Creators(Scope):
@@ -33,10 +36,11 @@ class Creators(Scope):
     """
 
     _checked: bool
+    _bound: str  # the field of the configuration that bounds the memory
 
     def empty(
-        self, shape: _Shape, dtype: npt.DTypeLike = float, order: str = "C"
-    ) -> _Array:
+        self, shape: _Shape, dtype: npt.DTypeLike = float, order: _Order = "C"
+    ) -> _Made:
         """Make an array that is not initialised; see `numpy.empty`.
 
         Examples
@@ -49,14 +53,14 @@ class Creators(Scope):
         return self._make(shape, dtype, order, zero=False)
 
     def zeros(
-        self, shape: _Shape, dtype: npt.DTypeLike = float, order: str = "C"
-    ) -> _Array:
+        self, shape: _Shape, dtype: npt.DTypeLike = float, order: _Order = "C"
+    ) -> _Made:
         """Make an array of zeros; see `numpy.zeros`."""
         return self._make(shape, dtype, order, zero=True)
 
     def ones(
-        self, shape: _Shape, dtype: npt.DTypeLike = float, order: str = "C"
-    ) -> _Array:
+        self, shape: _Shape, dtype: npt.DTypeLike = float, order: _Order = "C"
+    ) -> _Made:
         """Make an array of ones; see `numpy.ones`."""
         array = self._make(shape, dtype, order, zero=False)
         np.copyto(array, 1, casting="unsafe")
@@ -67,8 +71,8 @@ class Creators(Scope):
         shape: _Shape,
         fill_value: npt.ArrayLike,
         dtype: npt.DTypeLike | None = None,
-        order: str = "C",
-    ) -> _Array:
+        order: _Order = "C",
+    ) -> _Made:
         """Make an array filled with `fill_value`; see `numpy.full`."""
         if dtype is None:
             dtype = np.asarray(fill_value).dtype
@@ -76,9 +80,7 @@ class Creators(Scope):
         np.copyto(array, fill_value, casting="unsafe")
         return array
 
-    def arange(
-        self, *args: Any, dtype: npt.DTypeLike | None = None
-    ) -> _Array:
+    def arange(self, *args: Any, dtype: npt.DTypeLike | None = None) -> _Made:
         """Make evenly spaced values within an interval; see `numpy.arange`."""
         return self._place(dtype, np.arange, *args, dtype=dtype)
 
@@ -91,7 +93,7 @@ class Creators(Scope):
         endpoint: bool = True,
         dtype: npt.DTypeLike | None = None,
         axis: SupportsIndex = 0,
-    ) -> _Array:
+    ) -> _Made:
         """Make evenly spaced numbers over an interval; see `numpy.linspace`."""
         return self._place(
             dtype, np.linspace, start, stop, num, endpoint, False, dtype, axis
@@ -103,8 +105,8 @@ class Creators(Scope):
         M: int | None = None,
         k: int = 0,
         dtype: npt.DTypeLike = float,
-        order: str = "C",
-    ) -> _Array:
+        order: _Order = "C",
+    ) -> _Made:
         """Make a matrix with ones on a diagonal; see `numpy.eye`."""
         return self._place(dtype, np.eye, N, M, k, dtype, order)
 
@@ -113,9 +115,9 @@ class Creators(Scope):
         object: npt.ArrayLike,
         dtype: npt.DTypeLike | None = None,
         *,
-        order: str = "K",
+        order: _OrderKACF = "K",
         ndmin: int = 0,
-    ) -> _Array:
+    ) -> _Made:
         """Copy into an array; see `numpy.array`."""
         return self._place(dtype, np.array, object, dtype, order=order, ndmin=ndmin)
 
@@ -123,8 +125,8 @@ class Creators(Scope):
         self,
         a: npt.ArrayLike,
         dtype: npt.DTypeLike | None = None,
-        order: str = "K",
-    ) -> _Array:
+        order: _OrderKACF = "K",
+    ) -> _Made:
         """Return `a` if it is such an array of this cycle, else copy it in.
 
         Examples
@@ -138,18 +140,18 @@ class Creators(Scope):
         self._check_open()
         if isinstance(a, np.ndarray) and is_checked(a) == self._checked:
             mine = owner_of(a)[1] is self and in_scope(a)
-            if mine and np.asarray(a, dtype, order).base is np.asarray(a).base:
-                if dtype is None or a.dtype == np.dtype(dtype):
-                    return a
+            fits = mine and np.asarray(a, dtype, order).base is np.asarray(a).base
+            if fits and (dtype is None or a.dtype == np.dtype(dtype)):
+                return a  # type: ignore[return-value]
         return self.array(a, dtype, order=order)
 
     def empty_like(
         self,
         prototype: npt.ArrayLike,
         dtype: npt.DTypeLike | None = None,
-        order: str = "K",
+        order: _OrderKACF = "K",
         shape: _Shape | None = None,
-    ) -> _Array:
+    ) -> _Made:
         """Make an array like another, not initialised; see `numpy.empty_like`."""
         return self._like(np.empty_like, prototype, dtype, order, shape)
 
@@ -157,9 +159,9 @@ class Creators(Scope):
         self,
         a: npt.ArrayLike,
         dtype: npt.DTypeLike | None = None,
-        order: str = "K",
+        order: _OrderKACF = "K",
         shape: _Shape | None = None,
-    ) -> _Array:
+    ) -> _Made:
         """Make zeros like another array; see `numpy.zeros_like`."""
         return self._like(np.zeros_like, a, dtype, order, shape)
 
@@ -167,9 +169,9 @@ class Creators(Scope):
         self,
         a: npt.ArrayLike,
         dtype: npt.DTypeLike | None = None,
-        order: str = "K",
+        order: _OrderKACF = "K",
         shape: _Shape | None = None,
-    ) -> _Array:
+    ) -> _Made:
         """Make ones like another array; see `numpy.ones_like`."""
         return self._like(np.ones_like, a, dtype, order, shape)
 
@@ -178,17 +180,17 @@ class Creators(Scope):
         a: npt.ArrayLike,
         fill_value: npt.ArrayLike,
         dtype: npt.DTypeLike | None = None,
-        order: str = "K",
+        order: _OrderKACF = "K",
         shape: _Shape | None = None,
-    ) -> _Array:
+    ) -> _Made:
         """Fill an array like another; see `numpy.full_like`."""
         return self._like(np.full_like, a, dtype, order, shape, fill_value)
 
     # ---- how -------------------------------------------------------------------------
 
     def _make(
-        self, shape: _Shape, dtype: npt.DTypeLike, order: str, *, zero: bool
-    ) -> _Array:
+        self, shape: _Shape, dtype: npt.DTypeLike, order: _OrderKACF, *, zero: bool
+    ) -> _Made:
         self._check_open()
         descr = np.dtype(dtype)
         if descr.hasobject:
@@ -197,7 +199,10 @@ class Creators(Scope):
             raise _errors.not_allowed("order", "'C' or 'F'", order)
         dims = _dims(shape)
         try:
-            return self._arena.empty(dims, descr, order == "F", zero, self._checked)
+            made: _Made = self._arena.empty(
+                dims, descr, order == "F", zero, self._checked
+            )
+            return made
         except (MemoryError, OverflowError, ValueError) as error:
             problem = self._explain(error, dims, descr)
             raise problem from (error.__cause__ if problem is error else None)
@@ -207,10 +212,10 @@ class Creators(Scope):
         function: Callable[..., _Array],
         prototype: npt.ArrayLike,
         dtype: npt.DTypeLike | None,
-        order: str,
+        order: _OrderKACF,
         shape: _Shape | None,
         *fill: npt.ArrayLike,
-    ) -> _Array:
+    ) -> _Made:
         if dtype is None:
             dtype = np.asanyarray(prototype).dtype
         dims = None if shape is None else _dims(shape)
@@ -223,13 +228,13 @@ class Creators(Scope):
         function: Callable[..., _Array],
         *args: Any,
         **kwargs: Any,
-    ) -> _Array:
+    ) -> _Made:
         """Call a NumPy function that makes an array, and have it made here."""
         self._check_open()
         if dtype is not None and np.dtype(dtype).hasobject:
             raise _errors.object_dtype(self.name, np.dtype(dtype))
         try:
-            array = self._arena.place(self._checked, function, *args, **kwargs)
+            array: _Made = self._arena.place(self._checked, function, *args, **kwargs)
         except MemoryError as error:
             raise self._no_memory(error) from None
         if array.dtype.hasobject:
@@ -242,7 +247,10 @@ class Creators(Scope):
             with self.borrow():
                 return array.copy(order="K")
         try:
-            return self._arena.place(checked, np.array, array, copy=True, order="K")
+            copy: _Array = self._arena.place(
+                checked, np.array, array, copy=True, order="K"
+            )
+            return copy
         except MemoryError as error:
             raise self._no_memory(error) from None
 
@@ -260,7 +268,8 @@ class Creators(Scope):
     def _no_memory(self, error: MemoryError) -> MemoryError:
         is_full, requested, free, capacity = self._arena.refusal()
         if is_full:
-            return _errors.full(self.name, requested, free, capacity)
+            bound = self._bound
+            return _errors.full(self.name, requested, free, capacity, limit=bound)
         if requested:
             return _errors.upstream_failed(self.name, requested)
         return error

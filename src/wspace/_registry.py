@@ -89,7 +89,7 @@ def get(
     if workspace is None or workspace._is_closed:
         workspace = Workspace(name, config, **fields)
         _mine.named[name] = workspace
-    elif config is not None or fields:
+    elif fields or (config is not None and config is not workspace.config):
         clash = first_difference(workspace.config, merge(config, fields))
         if clash is not None:
             raise _errors.config_clash(name, *clash)

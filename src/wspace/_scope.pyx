@@ -12,7 +12,6 @@ microsecond.
 
 cimport cython
 from cpython.contextvars cimport PyContextVar_New, PyContextVar_Set, get_value
-from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
 from wspace._arena cimport Arena, current_handler, is_closed_handler, set_handler
@@ -130,7 +129,7 @@ cdef object handler_below(Frame frame):
 
 
 cdef bint restore_handler(Frame frame) except -1:
-    """Restore the handler below; False: somebody else's is current and was left alone."""
+    """Restore the handler below; False: somebody else's is current and was left."""
     if frame.handler is None:
         return True
     if current_handler() is not frame.handler:
@@ -175,7 +174,7 @@ cdef int report_handler(Frame frame, object error) except -1:
 
 
 cdef int leave(Frame frame, object error) except -1:
-    """Pop a frame that should be the top one; if it is not, remember that it was left."""
+    """Pop a frame that should be on top; if it is not, remember that it was left."""
     cdef Frame top = top_frame()
     if frame is top:
         return pop(frame, error)
@@ -186,7 +185,8 @@ cdef int leave(Frame frame, object error) except -1:
     if top is None:
         return 0  # of another context, which goes on without us
     frame.left = True
-    return complain(_errors.wrong_order(frame_name(frame), frame_name(top_frame())), error)
+    problem = _errors.wrong_order(frame_name(frame), frame_name(top_frame()))
+    return complain(problem, error)
 
 
 cdef int complain(object problem, object error) except -1:
@@ -229,8 +229,9 @@ cdef str thread_name(unsigned long ident):
 cdef class Scope:
     """Enter and leave one arena; `wspace.Workspace` adds all policy.
 
-    A subclass sets `_watch` to what it wants to hear of, and defines ``_new_arena()``
-    and ``_settle(cycle, sites, is_passing)``, called at the end of such a cycle.
+    A subclass sets `_watch` to what it wants to hear of, and defines ``_new_arena()``,
+    ``_settle(cycle, sites, is_passing)``, called at the end of such a cycle, and
+    ``_explain_refusal(error)``, called when a ``MemoryError`` passes.
     """
 
     cdef readonly str name
@@ -345,6 +346,8 @@ cdef class Scope:
         if self._noteworthy:
             self._noteworthy = False
             self._settle(self._figures, self._sites, error is not None)
+        if error is not None and isinstance(error, MemoryError):
+            self._explain_refusal(error)
         return 0
 
     cdef object _wrong_thread(self):

@@ -23,7 +23,7 @@ _RESULTS = {"detach": detach, "keep": keep, "leverage": leverage}
 
 
 def in_scope_of(find: Callable[[], Workspace], function: _F, result: str) -> _F:
-    """Wrap a function so that each call is a cycle of the workspace that `find` gives."""
+    """Wrap a function so that each call is a cycle of the workspace of `find`."""
     hand_out = _hand_out(result)
     if not callable(function):
         raise _errors.wrong_type("function", "callable", function)
@@ -47,7 +47,7 @@ _SUSPENDED = (
 )
 
 
-def _hand_out(result: str) -> Callable[[Any], Any]:
+def _hand_out(result: object) -> Callable[[Any], Any]:
     if not isinstance(result, str) or result not in _RESULTS:
         raise _errors.not_allowed("result", _errors.one_of(_RESULTS), result)
     return _RESULTS[result]
@@ -85,9 +85,9 @@ def scoped(
     config : WorkspaceConfig, optional
         The configuration of the workspace.
     result : {"detach", "keep", "leverage"}
-        What is done with the result: copy it to NumPy's own memory; hand it out where it
-        is, which retains its bytes and suits large results; copy it into the workspace
-        around the call.
+        What is done with the result: copy it to NumPy's own memory; hand it out where
+        it is, which retains its bytes and suits large results; copy it into the
+        workspace around the call.
     **fields
         Single fields of the configuration.
 
@@ -134,7 +134,7 @@ def scoped(
     asked = merge(config, fields) if config is not None or fields else None
 
     def decorate(function: _F) -> _F:
-        called = name or getattr(function, "__qualname__", type(function).__name__)
+        called: Any = name or getattr(function, "__qualname__", type(function).__name__)
         return in_scope_of(lambda: _registry.get(called, asked), function, result)
 
     return decorate

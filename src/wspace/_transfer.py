@@ -32,9 +32,9 @@ def detach(x: _T) -> _T:
     -------
     object
         For an array of a workspace a copy of the same shape, dtype and memory order on
-        NumPy's own heap, whatever scope is open: a plain array for a checked one, else of
-        the same type. What holds no such array is returned as it is; containers that do
-        are copied.
+        NumPy's own heap, whatever scope is open: a plain array for a checked one, else
+        of the same type. What holds no such array is returned as it is; containers that
+        do are copied.
 
     Raises
     ------
@@ -50,8 +50,8 @@ def detach(x: _T) -> _T:
 
     Notes
     -----
-    Costs one copy of the bytes. ``x.copy()``, `copy.deepcopy` and ``np.array(x)`` inside
-    a scope are not the same: they copy into the workspace again.
+    Costs one copy of the bytes. ``x.copy()``, `copy.deepcopy` and ``np.array(x)``
+    inside a scope are not the same: they copy into the workspace again.
 
     Examples
     --------
@@ -287,7 +287,8 @@ def is_attached(x: _Array) -> bool:
     --------
     >>> import wspace
     >>> with wspace.Workspace("demo") as ws:
-    ...     wspace.is_attached(ws.ones(3)), wspace.is_attached(wspace.detach(ws.ones(3)))
+    ...     x = ws.ones(3)
+    ...     wspace.is_attached(x), wspace.is_attached(wspace.detach(x))
     (True, False)
     """
     return _owner(x)[0]

@@ -8,16 +8,17 @@ import dataclasses
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from wspace import _arena, _errors
 
+_T = TypeVar("_T")
 _Leaf = Callable[[Any], Any]
 
 
-def walk(x: Any, leaf: _Leaf) -> Any:
+def walk(x: _T, leaf: _Leaf) -> _T:
     """Return `x` with `leaf` applied to each array in it; `x` itself if none changed.
 
     Raises
@@ -27,7 +28,8 @@ def walk(x: Any, leaf: _Leaf) -> Any:
     TypeError
         If a container that cannot be rebuilt holds an array that changes.
     """
-    return _Walk(leaf).visit(x)
+    result: _T = _Walk(leaf).visit(x)
+    return result
 
 
 class _Walk:
@@ -124,7 +126,7 @@ _COPIED_BY_THEMSELVES = {
     "pandas": ("DataFrame", "Series", "Index"),
     "xarray": ("DataArray", "Dataset", "Variable"),
 }
-_SEALED = (
+_SEALED: tuple[type[Any], ...] = (
     types.MappingProxyType,
     types.SimpleNamespace,
     memoryview,

@@ -7,7 +7,7 @@ import itertools
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from wspace import _errors, _registry
 from wspace._arena import Arena
@@ -50,10 +50,10 @@ class Cycle(TypedDict):
 class Workspace(Creators):
     """Hold a scoped, bounded piece of aligned memory that each cycle uses again.
 
-    ``with ws:`` is a cycle. In it NumPy's arrays of `min_block` bytes or more are placed
-    in the workspace; when it ends the memory is rewound. Arrays that are still alive
-    then keep their bytes: a `numpy.ndarray` stays valid, a `wspace.Array` is stale and
-    raises when it is used.
+    ``with ws:`` is a cycle. In it NumPy's arrays of `min_block` bytes or more are
+    placed in the workspace; when it ends the memory is rewound. Arrays that are still
+    alive then keep their bytes: a `numpy.ndarray` stays valid, a `wspace.Array` is
+    stale and raises when it is used.
 
     Parameters
     ----------
@@ -107,6 +107,7 @@ class Workspace(Creators):
             raise _errors.wrong_type("name", "a string", name)
         self.config = merge(config, fields)
         self._checked = self.config.checked
+        self._bound = "initial_size" if self.config.max_size is None else "max_size"
         self._start_learning()
         super().__init__(name, self.config.capture)
         _registry.remember(self)
@@ -160,6 +161,14 @@ class Workspace(Creators):
             self._after_spill(cycle, is_passing)
         if cycle["escaped_count"] and not was_learning and not is_passing:
             self._after_escape(cycle, sites)
+
+    def _explain_refusal(self, error: MemoryError) -> None:
+        """Add to NumPy's error that it was this workspace that had no room."""
+        full = self._no_memory(error)
+        if isinstance(full, _errors.WorkspaceFullError) and full is not error:
+            if not isinstance(error, _errors.WorkspaceFullError):
+                for line in (str(full), *full.__notes__):
+                    error.add_note(line)
 
     # ---- policies --------------------------------------------------------------------
 
@@ -227,6 +236,11 @@ class Workspace(Creators):
             warnings.warn(_errors.escape_warning(*told), stacklevel=3)
 
     # ---- what users call -------------------------------------------------------------
+
+    @overload
+    def scoped(self, function: _F, /, *, result: str = "detach") -> _F: ...
+    @overload
+    def scoped(self, /, *, result: str = "detach") -> Callable[[_F], _F]: ...
 
     def scoped(
         self, function: _F | None = None, /, *, result: str = "detach"
@@ -370,9 +384,13 @@ class Workspace(Creators):
     def __repr__(self) -> str:
         figures = self._arena.stats()
         state = (
-            "open" if self.is_open else
-            "closed" if self._is_closed else
-            "idle" if figures["generation"] else "new"
+            "open"
+            if self.is_open
+            else "closed"
+            if self._is_closed
+            else "idle"
+            if figures["generation"]
+            else "new"
         )
         text = f"<Workspace {self.name!r} {state}, generation {figures['generation']}"
         if figures["capacity"]:
