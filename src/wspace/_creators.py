@@ -7,7 +7,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,10 @@ from wspace._scope import Scope
 _Array = np.ndarray[Any, Any]
 _Made: TypeAlias = Array[Any, Any]  # unless checked=False
 _Shape = SupportsIndex | Sequence[SupportsIndex]
-_Order: TypeAlias = Literal["C", "F"]
-_OrderKACF: TypeAlias = Literal["K", "A", "C", "F"]
+
+if TYPE_CHECKING:
+    _Order: TypeAlias = Literal["C", "F"]
+    _OrderKACF: TypeAlias = Literal["K", "A", "C", "F"]
 
 
 class Creators(Scope):
@@ -276,6 +278,9 @@ class Creators(Scope):
 
 
 def _dims(shape: _Shape) -> tuple[int, ...]:
-    if isinstance(shape, SupportsIndex):
-        return (operator.index(shape),)
-    return tuple(map(operator.index, shape))
+    if isinstance(shape, tuple | list):
+        return tuple(map(operator.index, shape))
+    try:
+        return (operator.index(shape),)  # type: ignore[arg-type]
+    except TypeError:
+        return tuple(map(operator.index, shape))  # type: ignore[arg-type]

@@ -1,49 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The workspaces of a thread: by name, and all that it created."""
+"""The workspaces of the calling thread: by name, and all together."""
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wspace import _errors
 from wspace._config import ConfigFields, WorkspaceConfig, first_difference, merge
+from wspace._of_thread import mine
+from wspace._workspace import Workspace
 
 if TYPE_CHECKING:
     from typing import Unpack
-
-    from wspace._workspace import Workspace
-
-
-class _OfThread(threading.local):
-    """What is forgotten when the thread ends, and in the child of a fork."""
-
-    def __init__(self) -> None:
-        self.named: dict[str, Workspace] = {}
-        self.created: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-_mine = _OfThread()
-
-
-def _after_fork() -> None:
-    _mine.named.clear()
-    _mine.created.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def remember(workspace: Workspace) -> None:
-    """Count a workspace as created by this thread."""
-    _mine.created.add(workspace)
-
-
-def find(name: str) -> Workspace | None:
-    """Return the workspace of `get` with that name, if there is one."""
-    return _mine.named.get(name)
 
 
 def get(
@@ -83,12 +51,10 @@ def get(
     >>> wspace.get("train") is wspace.get("train")
     True
     """
-    from wspace._workspace import Workspace
-
-    workspace = _mine.named.get(name)
+    workspace = mine.named.get(name)
     if workspace is None or workspace._is_closed:
         workspace = Workspace(name, config, **fields)
-        _mine.named[name] = workspace
+        mine.named[name] = workspace
     elif fields or (config is not None and config is not workspace.config):
         clash = first_difference(workspace.config, merge(config, fields))
         if clash is not None:
@@ -120,7 +86,7 @@ def destroy_all() -> None:
     0
     """
     still_open = []
-    for workspace in sorted(_mine.created, key=lambda each: each.name):
+    for workspace in sorted(mine.created, key=lambda each: each.name):
         if workspace.is_open:
             still_open.append(workspace.name)
         elif not workspace._is_closed:

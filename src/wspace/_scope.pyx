@@ -209,9 +209,11 @@ cdef str task_name():
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return None
-    try:
+    try:  # an exception where no loop runs would cost more than all else of an enter
+        if asyncio._get_running_loop() is None:
+            return None
         task = asyncio.current_task()
-    except (RuntimeError, AttributeError):  # no loop runs; asyncio is being imported
+    except AttributeError:  # asyncio is just being imported
         return None
     return None if task is None else task.get_name()
 
@@ -241,7 +243,7 @@ cdef class Scope:
     cdef Frame _cycle            # of the open cycle, in whichever context it is
     cdef unsigned long _thread   # who opened it
     cdef str _task
-    cdef int _forgiven           # exits that may still come after one that was too early
+    cdef int _forgiven           # exits that may still come after one too early
     cdef bint _noteworthy
     cdef wsp_cycle _figures      # of the cycle that ended last
     cdef list _sites
@@ -449,8 +451,8 @@ def scope_out():
     Notes
     -----
     For what a cycle makes and others keep, such as a cache. `Workspace.borrow`, and
-    entering a workspace, turn capture on again inside. The creators of a workspace place
-    in it all the same.
+    entering a workspace, turn capture on again inside. The creators of a workspace
+    place in it all the same.
 
     Examples
     --------

@@ -40,7 +40,7 @@ def in_scope_of(find: Callable[[], Workspace], function: _F, result: str) -> _F:
 
 
 # What would run on after its scope.
-_SUSPENDED = (
+_SUSPENDED: tuple[tuple[Callable[[object], bool], str], ...] = (
     (inspect.isgeneratorfunction, "a generator function"),
     (inspect.iscoroutinefunction, "a coroutine function"),
     (inspect.isasyncgenfunction, "an asynchronous generator function"),
@@ -54,7 +54,7 @@ def _hand_out(result: object) -> Callable[[Any], Any]:
 
 
 @overload
-def scoped(function: _F, /) -> _F: ...
+def scoped(name: _F) -> _F: ...
 @overload
 def scoped(
     name: str | None = None,

@@ -8,6 +8,7 @@
 
 static PyObject *make_error;  /* (name, shape, dtype, made, now) -> exception */
 static PyObject *array_names; /* the attributes of ndarray */
+static PyObject *own_names;   /* those of StaleArray, from `object` too */
 
 int ws_is_stale(PyObject *object) { return Py_IS_TYPE(object, &ws_StaleArray_Type); }
 
@@ -66,20 +67,14 @@ static void stale_dealloc(PyObject *self) {
 
 /* ---- attributes ---------------------------------------------------------------------- */
 
-/* Whether the type has it, `object` included: what raises when called, what introspection
- * asks for. -1 with an exception. */
-static int is_own(PyObject *name) {
-  int found = PyDict_Contains(ws_StaleArray_Type.tp_dict, name);
-  return found != 0 ? found : PyDict_Contains(PyBaseObject_Type.tp_dict, name);
-}
-
 static PyObject *stale_getattro(PyObject *self, PyObject *name) {
-  int own = is_own(name);
+  /* What raises when it is called, and what introspection asks for. */
+  int own = PySet_Contains(own_names, name);
   if (own < 0) return NULL;
   if (own) return PyObject_GenericGetAttr(self, name);
   if (PyUnicode_CompareWithASCIIString(name, "base") == 0) Py_RETURN_NONE;
   bool is_private = PyUnicode_GetLength(name) > 0 && PyUnicode_ReadChar(name, 0) == '_';
-  int known = is_private ? PySequence_Contains(array_names, name) : 1;
+  int known = is_private ? PySet_Contains(array_names, name) : 1;
   if (known < 0) return NULL;
   if (known) return ws_raise_stale(self);
   return PyErr_Format(PyExc_AttributeError, "stale array has no attribute %R", name);
@@ -242,6 +237,16 @@ PyTypeObject ws_StaleArray_Type = {
     .tp_methods = no_methods,
 };
 
+/* Add the names of a type's own attributes to a set; -1 with an exception. */
+static int add_names(PyObject *names, PyTypeObject *type) {
+  PyObject *dict = PyObject_GetAttrString((PyObject *)type, "__dict__");
+  if (dict == NULL) return -1;
+  PyObject *done = PyObject_CallMethod(names, "update", "O", dict);
+  Py_DECREF(dict);
+  Py_XDECREF(done);
+  return done == NULL ? -1 : 0;
+}
+
 int ws_stale_setup(PyObject *stale) {
   import_array1(-1);
   PyObject *priority = PyFloat_FromDouble(0.0);
@@ -249,9 +254,13 @@ int ws_stale_setup(PyObject *stale) {
   int failed =
       PyDict_SetItemString(ws_StaleArray_Type.tp_dict, "__array_priority__", priority);
   Py_DECREF(priority);
-  if (failed < 0) return -1;
-  array_names = PyObject_GetAttrString((PyObject *)&PyArray_Type, "__dict__");
-  if (array_names == NULL || PyType_Ready(&ws_StaleArray_Type) < 0) return -1;
+  if (failed < 0 || PyType_Ready(&ws_StaleArray_Type) < 0) return -1;
+  array_names = PySet_New(NULL);
+  own_names = PySet_New(NULL);
+  if (array_names == NULL || own_names == NULL) return -1;
+  if (add_names(array_names, &PyArray_Type) < 0) return -1;
+  if (add_names(own_names, &ws_StaleArray_Type) < 0) return -1;
+  if (add_names(own_names, &PyBaseObject_Type) < 0) return -1;
   make_error = Py_NewRef(stale);
   return 0;
 }

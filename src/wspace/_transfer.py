@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
-from wspace import _arena, _errors, _registry
+from wspace import _arena, _errors, _of_thread
 from wspace._scope import current, open_scopes, scope_out
 from wspace._walk import walk
 
@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from wspace._workspace import Workspace
 
 _T = TypeVar("_T")
+_S = TypeVar("_S", bound=tuple[int, ...])
+_D = TypeVar("_D", bound=np.dtype[Any])
 _Array = np.ndarray[Any, Any]
 
 
-def detach(x: _T) -> _T:
+@overload
+def detach(x: _arena.Array[_S, _D]) -> np.ndarray[_S, _D]: ...
+@overload
+def detach(x: _T) -> _T: ...
+
+
+def detach(x: Any) -> Any:
     """Copy arrays out of their workspace.
 
     Parameters
@@ -65,7 +73,13 @@ def detach(x: _T) -> _T:
     return walk(x, _detached)
 
 
-def keep(x: _T) -> _T:
+@overload
+def keep(x: _arena.Array[_S, _D]) -> np.ndarray[_S, _D]: ...
+@overload
+def keep(x: _T) -> _T: ...
+
+
+def keep(x: Any) -> Any:
     """Hand arrays out of their workspace without a copy.
 
     Parameters
@@ -415,7 +429,7 @@ def _find(workspace: Workspace | str) -> Workspace:
     for scope in scopes:
         if scope.name == workspace:
             return scope
-    found = _registry.find(workspace)
+    found = _of_thread.find(workspace)
     if found is None:
         raise _errors.unknown_workspace(workspace, [scope.name for scope in scopes])
     return found

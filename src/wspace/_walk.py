@@ -28,7 +28,11 @@ def walk(x: _T, leaf: _Leaf) -> _T:
     TypeError
         If a container that cannot be rebuilt holds an array that changes.
     """
-    result: _T = _Walk(leaf).visit(x)
+    kind = type(x)
+    if kind in _HOLD_NOTHING:
+        return x
+    is_plain = kind is np.ndarray and x.dtype.type is not np.object_  # type: ignore[attr-defined]
+    result: _T = leaf(x) if is_plain else _Walk(leaf).visit(x)
     return result
 
 
@@ -122,6 +126,7 @@ class _Walk:
             return x.copy(deep=True)
 
 
+_HOLD_NOTHING = {type(None), bool, int, float, complex, str, np.float64, np.float32}
 _COPIED_BY_THEMSELVES = {
     "pandas": ("DataFrame", "Series", "Index"),
     "xarray": ("DataArray", "Dataset", "Variable"),

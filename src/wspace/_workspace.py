@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
-from wspace import _errors, _registry
+from wspace import _errors, _of_thread
 from wspace._arena import Arena
 from wspace._config import (
     AllocationPolicy,
@@ -110,7 +110,7 @@ class Workspace(Creators):
         self._bound = "initial_size" if self.config.max_size is None else "max_size"
         self._start_learning()
         super().__init__(name, self.config.capture)
-        _registry.remember(self)
+        _of_thread.remember(self)
 
     # ---- hooks of Scope --------------------------------------------------------------
 
@@ -164,11 +164,12 @@ class Workspace(Creators):
 
     def _explain_refusal(self, error: MemoryError) -> None:
         """Add to NumPy's error that it was this workspace that had no room."""
+        if isinstance(error, _errors.WorkspaceFullError):
+            return
         full = self._no_memory(error)
-        if isinstance(full, _errors.WorkspaceFullError) and full is not error:
-            if not isinstance(error, _errors.WorkspaceFullError):
-                for line in (str(full), *full.__notes__):
-                    error.add_note(line)
+        if isinstance(full, _errors.WorkspaceFullError):
+            for line in (str(full), *full.__notes__):
+                error.add_note(line)
 
     # ---- policies --------------------------------------------------------------------
 
@@ -240,7 +241,9 @@ class Workspace(Creators):
     @overload
     def scoped(self, function: _F, /, *, result: str = "detach") -> _F: ...
     @overload
-    def scoped(self, /, *, result: str = "detach") -> Callable[[_F], _F]: ...
+    def scoped(
+        self, function: None = None, /, *, result: str = "detach"
+    ) -> Callable[[_F], _F]: ...
 
     def scoped(
         self, function: _F | None = None, /, *, result: str = "detach"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Threads: one owner at a time, frees from anywhere, owners that die.  Clean under TSan. */
+ * Threads: one owner at a time, frees from anywhere, owners that die.  Clean under
+ * TSan. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 
@@ -7,7 +8,8 @@
 
 static pthread_t start(void *(*body)(void *), void *argument) {
   pthread_t thread;
-  if (!CHECK_EQ(pthread_create(&thread, NULL, body, argument), 0)) exit(CHECK_SUMMARY());
+  if (!CHECK_EQ(pthread_create(&thread, NULL, body, argument), 0))
+    exit(CHECK_SUMMARY());
   return thread;
 }
 
@@ -18,7 +20,8 @@ static void elsewhere(void *(*body)(void *), void *argument) {
   join(start(body, argument));
 }
 
-/* ---- statuses ------------------------------------------------------------------------ */
+/* ---- statuses
+ * ------------------------------------------------------------------------ */
 
 static void *use_what_another_has_open(void *ctx) {
   wsp_arena *arena = ctx;
@@ -54,7 +57,8 @@ static void an_arena_is_open_on_one_thread_only(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- one after the other ------------------------------------------------------------- */
+/* ---- one after the other
+ * ------------------------------------------------------------- */
 
 enum { TURNS = 6, THREADS = 4 };
 
@@ -98,7 +102,8 @@ static void threads_take_turns(void) {
   (void)pthread_mutex_destroy(&r.mutex);
 }
 
-/* ---- frees from other threads -------------------------------------------------------- */
+/* ---- frees from other threads
+ * -------------------------------------------------------- */
 
 enum { QUEUE = 32, PIECES = 10000 };
 
@@ -136,7 +141,8 @@ static void *free_what_comes(void *ctx) {
   size_t wrong = 0;
   for (unsigned char *piece; (piece = pop(q)) != NULL;) {
     size_t size = wsp_size(piece);
-    wrong += !wsp_arena_owns(q->arena, piece) || !holds(piece, size, (unsigned char)size);
+    wrong +=
+        !wsp_arena_owns(q->arena, piece) || !holds(piece, size, (unsigned char)size);
     wrong += wsp_arena_stats(q->arena).allocations == 0;
     wsp_arena_free(q->arena, piece);
   }
@@ -243,7 +249,8 @@ static void what_others_freed_is_no_survivor(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- owners that die ----------------------------------------------------------------- */
+/* ---- owners that die
+ * ----------------------------------------------------------------- */
 
 static void *enter_and_die(void *ctx) {
   pair *p = ctx;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * fork: in the child every inherited arena is disabled and what it holds stays readable. */
+ * fork: in the child every inherited arena is disabled and what it holds stays
+ * readable. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <sys/wait.h>
@@ -7,8 +8,8 @@
 
 #include "support.h"
 
-/* Runs `body` in a child and checks that it checked something and nothing failed.  A child
- * that waits for a lock of the parent is killed. */
+/* Runs `body` in a child and checks that it checked something and nothing failed.  A
+ * child that waits for a lock of the parent is killed. */
 static void in_child(void (*body)(void *), void *argument) {
   (void)fflush(NULL);
   pid_t child = fork();
