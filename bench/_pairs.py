@@ -329,6 +329,10 @@ class Pairs:
 # ---- verdicts ------------------------------------------------------------------------
 
 
+# Identical code that differs by more forgives too much.
+WORST_CONTROL = 0.9
+
+
 def not_slower(
     outcome: Outcome, claim: str, variant: str, base: str, control: tuple[str, str]
 ) -> Verdict:
@@ -336,7 +340,8 @@ def not_slower(
     same, ratio = outcome.ratio(*control), outcome.ratio(variant, base)
     bound = min(same.low, 1 / same.high)
     text = f"{ratio} times as fast; A/A {same}, so at least {bound:.3f}"
-    return Verdict(claim, ratio.median >= bound, text)
+    too_noisy = ratio.median < 1 and bound < WORST_CONTROL
+    return Verdict(claim, None if too_noisy else ratio.median >= bound, text)
 
 
 def at_least(

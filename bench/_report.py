@@ -22,12 +22,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Verdict:
+    """What came of a claim; `holds` is None where the noise was too much to tell."""
+
     claim: str
-    holds: bool
+    holds: bool | None
     numbers: str
 
     def __str__(self) -> str:
-        word = "holds" if self.holds else "does not hold"
+        words = {True: "holds", False: "does not hold", None: "too noisy"}
+        word = words[self.holds]
         return f"{word:13}  {self.claim}: {self.numbers}"
 
 

@@ -16,8 +16,20 @@ import os
 import platform
 
 import numpy as np
-from _pairs import PAIR_HEADINGS, Loop, Outcome, Pairs, Skip, Variant, add_outcome
-from _pairs import alone, at_least, loop_of, main, not_slower
+from _pairs import (
+    PAIR_HEADINGS,
+    Loop,
+    Outcome,
+    Pairs,
+    Skip,
+    Variant,
+    add_outcome,
+    alone,
+    at_least,
+    loop_of,
+    main,
+    not_slower,
+)
 from _report import Report, format_size
 
 import wspace

@@ -71,7 +71,7 @@ typedef enum wsp_status {
 /* The name of a status, such as "WSP_EFULL".  Never NULL. */
 const char *wsp_status_name(wsp_status status);
 
-/* ---- upstream -------------------------------------------------------------------- */
+/* ---- upstream ------------------------------------------------------------ */
 
 typedef enum wsp_advice {
   WSP_ADVICE_HUGE,    /* back it with huge pages where the system has them */
@@ -103,7 +103,7 @@ wsp_upstream wsp_upstream_pages(void);
 /* aligned_alloc and free: each block is seen by tools that watch malloc. */
 wsp_upstream wsp_upstream_malloc(void);
 
-/* ---- arenas ---------------------------------------------------------------------- */
+/* ---- arenas -------------------------------------------------------------- */
 
 typedef struct wsp_arena wsp_arena;
 
@@ -145,7 +145,7 @@ WSP_NODISCARD wsp_status wsp_arena_release(wsp_arena *arena);
  * WSP_OK.  IDLE. */
 WSP_NODISCARD wsp_status wsp_arena_close(wsp_arena *arena);
 
-/* ---- cycles ---------------------------------------------------------------------- */
+/* ---- cycles -------------------------------------------------------------- */
 
 /* What a cycle came to.  Bytes, unless named a count. */
 typedef struct wsp_cycle {
@@ -198,7 +198,7 @@ WSP_NODISCARD wsp_status wsp_arena_move(wsp_arena *arena);
  * bytes given back.  IDLE, else 0. */
 size_t wsp_arena_trim(wsp_arena *arena);
 
-/* ---- allocations ----------------------------------------------------------------- */
+/* ---- allocations --------------------------------------------------------- */
 
 enum {
   WSP_ZERO = 1u << 0, /* the bytes read as zero, else they are not initialised */
@@ -234,8 +234,8 @@ void wsp_arena_excuse(wsp_arena *arena, void *ptr);
  * rounding included; 0 when it overflows. */
 size_t wsp_arena_bytes_for(const wsp_arena *arena, size_t size);
 
-/* The last allocation of the cycle that failed, WSP_OK if none did: its status, its size, and the bytes free in the
- * block and the block's size at that moment. */
+/* The last allocation of the cycle that failed, WSP_OK if none did: its status, its
+ * size, and the bytes free in the block and the block's size at that moment. */
 typedef struct wsp_refusal {
   wsp_status status;
   size_t requested, free, capacity;
@@ -247,7 +247,7 @@ wsp_refusal wsp_arena_refusal(const wsp_arena *arena);
 typedef void (*wsp_visit_fn)(void *ctx, size_t size, uint32_t site);
 void wsp_arena_visit(wsp_arena *arena, wsp_visit_fn visit, void *ctx);
 
-/* ---- checkpoints ----------------------------------------------------------------- */
+/* ---- checkpoints --------------------------------------------------------- */
 
 /* A place to rewind to; plain data on the caller's stack. */
 typedef struct wsp_mark {
@@ -262,7 +262,7 @@ WSP_NODISCARD wsp_status wsp_checkpoint(wsp_arena *arena, wsp_mark *out);
  * that was rewound to since). */
 WSP_NODISCARD wsp_status wsp_rewind(wsp_arena *arena, const wsp_mark *mark);
 
-/* ---- statistics ------------------------------------------------------------------ */
+/* ---- statistics ---------------------------------------------------------- */
 
 typedef struct wsp_stats {
   uint64_t generation, cycles;

@@ -82,15 +82,15 @@ typedef struct wsp_heap {
   wsp_block block;
   size_t capacity; /* bytes of the block in use for chunks, at most what is committed */
   uint16_t index;
-  bool zeroed;  /* memory beyond `virgin` reads as zero */
-  bool outside; /* serves spills */
+  bool zeroed;      /* memory beyond `virgin` reads as zero */
+  bool outside;     /* serves spills */
   bool carries;     /* the last cycle left survivors */
   bool warm;        /* all of the block is to be in memory */
   char *virgin_was; /* when the last cycle ended */
-  bool touched; /* outside: used or freed since its free pages were given back */
-  bool retired; /* serves nothing any more, only its survivors live on */
-  uint64_t
-      quick_map[WSP_WORDS]; /* a clear bit means an empty bin; a set one may be old */
+  bool touched;     /* outside: used or freed since its free pages were given back */
+  bool retired;     /* serves nothing any more, only its survivors live on */
+  /* a clear bit means an empty bin; a set one may be old */
+  uint64_t quick_map[WSP_WORDS];
   wsp_chunk *quick[WSP_CLASSES];
   wsp_fit fit;
 } wsp_heap;
@@ -114,14 +114,15 @@ void wsp_heap_flush(wsp_heap *heap);
 WSP_NODISCARD bool wsp_heap_resize_top(wsp_heap *heap, wsp_chunk *chunk, size_t span);
 
 /* Between cycles: forget everything (live must be 0); or keep the survivors, and start
- * the next cycle in the smallest free range that serves it.  (In the largest, the places
- * of carried arrays would wander through the block, touching new pages each cycle.) */
+ * the next cycle in the smallest free range that serves it.  (In the largest, the
+ * places of carried arrays would wander through the block, touching new pages each
+ * cycle.) */
 void wsp_heap_clear(wsp_heap *heap);
 void wsp_heap_settle(wsp_heap *heap);
 
-/* Where cycles carry survivors the free ranges differ from one to the next, and sooner or
- * later all of the block is used.  Bring it into memory at the end of the first cycle that
- * shows this, rather than page by page in later ones. */
+/* Where cycles carry survivors the free ranges differ from one to the next, and sooner
+ * or later all of the block is used.  Bring it into memory at the end of the first
+ * cycle that shows this, rather than page by page in later ones. */
 void wsp_heap_warm(wsp_heap *heap, wsp_source *source);
 
 /* Serve no more, for good; survivors are freed with wsp_heap_merge. */

@@ -207,9 +207,9 @@ wsp_status wsp_place_block(wsp_arena *arena, size_t capacity) {
   return WSP_OK;
 }
 
-/* The first heap for spills lies in the window and grows there in steps, each as large as
- * all before; where that is not to be had, or near the limit, there are more heaps, or
- * smaller steps. */
+/* The first heap for spills lies in the window and grows there in steps, each as large
+ * as all before; where that is not to be had, or near the limit, there are more heaps,
+ * or smaller steps. */
 wsp_heap *wsp_place_outside(wsp_arena *arena, wsp_need need) {
   if (need.span > PTRDIFF_MAX / 2) return NULL;
   size_t least = need.span + arena->granule + sizeof(wsp_chunk);

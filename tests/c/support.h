@@ -35,8 +35,7 @@ static inline bool holds(const void *memory, size_t size, unsigned char byte) {
   return size == 0 || (bytes[0] == byte && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-/* ---- arenas
- * -------------------------------------------------------------------------- */
+/* ---- arenas -------------------------------------------------------------- */
 
 static inline wsp_arena *make_arena(const wsp_options *options) {
   wsp_arena *arena = NULL;
@@ -71,8 +70,7 @@ static inline void *take(wsp_arena *arena, size_t size) {
   return take_flagged(arena, size, 0);
 }
 
-/* ---- an upstream under observation
- * --------------------------------------------------- */
+/* ---- an upstream under observation --------------------------------------- */
 
 enum { WATCHED = 64 };
 

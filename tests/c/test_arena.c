@@ -96,8 +96,7 @@ static void bytes_in_use_count_header_and_rounding(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- zeroing
- * ------------------------------------------------------------------------- */
+/* ---- zeroing ------------------------------------------------------------- */
 
 static void dirty(wsp_arena *arena, size_t size) {
   void *ptr = take(arena, size);
@@ -179,8 +178,7 @@ static void freed_secrets_are_cleared(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- addresses
- * ----------------------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------- */
 
 static void an_arena_owns_what_it_handed_out_and_nothing_else(void) {
   for (int kind = 0; kind < 3; ++kind) {
@@ -220,8 +218,7 @@ static void freeing_null_does_nothing(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- resizing in place
- * --------------------------------------------------------------- */
+/* ---- resizing in place --------------------------------------------------- */
 
 static void the_allocation_on_top_grows_and_shrinks(void) {
   wsp_arena *arena = make_arena_of(64 * KIB, 0);

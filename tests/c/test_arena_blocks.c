@@ -25,8 +25,7 @@ static char *leave_survivor(wsp_arena *arena) {
   return ptr;
 }
 
-/* ---- size
- * ---------------------------------------------------------------------------- */
+/* ---- size ---------------------------------------------------------------- */
 
 static void a_block_grows_in_place_where_addresses_allow(void) {
   watch w;
@@ -126,8 +125,7 @@ static void the_limit_bounds_block_and_outside_together(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- refusals
- * ------------------------------------------------------------------------ */
+/* ---- refusals ------------------------------------------------------------ */
 
 static void a_full_block_without_spills_says_by_how_much(void) {
   wsp_arena *arena = make_arena_of(64 * KIB, WSP_NO_SPILL);
@@ -185,8 +183,7 @@ static void an_upstream_that_gives_nothing_is_out_of_memory(void) {
   CHECK(w.live == 0 && !w.misused);
 }
 
-/* ---- moving on
- * ----------------------------------------------------------------------- */
+/* ---- moving on ----------------------------------------------------------- */
 
 /* The move leaves survivors where they are; when they have died, the emptied block is
  * what the next move goes to. */
@@ -235,8 +232,7 @@ static void the_free_pages_of_a_retired_block_go_back_at_once(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- pages
- * --------------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------- */
 
 static void trimming_gives_back_what_is_free_and_keeps_addresses(void) {
   wsp_arena *arena = make_arena_of(8 * MIB, 0);

@@ -52,8 +52,7 @@ static void what_needs_an_idle_arena_says_so(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- survivors
- * ----------------------------------------------------------------------- */
+/* ---- survivors ----------------------------------------------------------- */
 
 static void survivors_that_nobody_excused_have_escaped(void) {
   wsp_arena *arena = make_arena_of(64 * KIB, 0);
@@ -139,8 +138,7 @@ static void a_cycle_without_survivors_leaves_nothing(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- what a cycle came to
- * ------------------------------------------------------------ */
+/* ---- what a cycle came to ------------------------------------------------ */
 
 static void high_water_marks_are_the_most_at_once(void) {
   wsp_arena *arena = make_arena_of(MIB, 0);
@@ -212,8 +210,7 @@ static void without_a_block_and_without_learning_all_is_spilled(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- recording
- * ----------------------------------------------------------------------- */
+/* ---- recording ----------------------------------------------------------- */
 
 typedef struct seen {
   size_t count, sizes[8];

@@ -4,8 +4,7 @@
 
 #include "support.h"
 
-/* ---- abandoned cycles
- * ---------------------------------------------------------------- */
+/* ---- abandoned cycles ---------------------------------------------------- */
 
 /* Allocates 100 bytes raw, 200 to stay; gives the latter. */
 static char *open_and_abandon(wsp_arena *arena) {
@@ -77,8 +76,7 @@ static void idle_functions_end_an_abandoned_cycle_first(void) {
   }
 }
 
-/* ---- release and close
- * --------------------------------------------------------------- */
+/* ---- release and close --------------------------------------------------- */
 
 /* An arena over a watched upstream, with a block, a spill and a survivor in each. */
 static wsp_arena *with_survivors(watch *w, char *stays[2], uint32_t flags) {
@@ -174,8 +172,7 @@ static void the_last_reference_frees_what_is_alive(void) {
   }
 }
 
-/* ---- names
- * --------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------- */
 
 static void every_status_has_its_name(void) {
   static const struct {

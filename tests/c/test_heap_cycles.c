@@ -40,28 +40,33 @@ static void clearing_a_fresh_heap_changes_nothing(void) {
   close_heap();
 }
 
-static void settling_starts_in_the_largest_free_range(void) {
+static void after_settling_the_smallest_free_range_that_serves_comes_first(void) {
   open_heap(64 * KIB, 64);
   wsp_chunk *c[7];
-  for (size_t i = 0; i < 7; ++i) c[i] = grab(i == 3 ? 30 : 10);
+  for (size_t i = 0; i < 7; ++i) c[i] = grab(i == 1 ? 30 : i == 3 ? 20 : 10);
   for (size_t i = 1; i < 7; i += 2) give(c[i]);
   wsp_heap_settle(&heap);
-  CHECK(wsp_heap_check(&heap) && heap.quick_count == 0);
-  CHECK(heap.bump == start(c[3]) && heap.limit == start(c[4]));
+  CHECK(wsp_heap_check(&heap) && heap.quick_count == 0 && heap.bump == heap.limit);
   char *virgin = heap.virgin;
-  CHECK(grab(12) == c[3] && start(grab(12)) == end(c[3]));
-  (void)grab(10);
+  CHECK(grab(9) == c[5]);
+  CHECK(grab(16) == c[3]);
+  CHECK(grab(25) == c[1]);
   CHECK(heap.virgin == virgin);
+  CHECK(start(grab(30)) == virgin);
   close_heap();
 }
 
-static void settling_keeps_a_current_range_that_is_larger(void) {
+static void settling_frees_what_is_left_of_the_current_range(void) {
   open_heap(64 * KIB, 64);
   wsp_chunk *a = grab(10), *wall = grab(1), *b = grab(40);
   give(a);
-  give(b);
+  give(b); /* falls */
   wsp_heap_settle(&heap);
-  CHECK(wsp_heap_check(&heap) && heap.bump == end(wall) && a->state == WSP_FREE);
+  CHECK(wsp_heap_check(&heap) && heap.bump == heap.limit);
+  CHECK(a->state == WSP_FREE && b->state == WSP_FREE && end(b) == heap.virgin);
+  CHECK(merge(wall) == a && end(a) == heap.virgin); /* all of it is one */
+  wsp_heap_settle(&heap);
+  CHECK(wsp_heap_check(&heap) && grab(50) == a);
   close_heap();
 }
 
@@ -111,10 +116,10 @@ static void purging_around_survivors_gives_back_whole_pages(void) {
   give(top);
   give(c[1]);
   give(c[3]);
+  size_t free_bytes = c[1]->span + c[3]->span + (size_t)(heap.limit - heap.bump);
   size_t page = source.up.page, given = wsp_heap_purge(&heap, &source);
   CHECK(wsp_heap_check(&heap) && heap.quick_count == 0);
   for (size_t i = 0; i < 5; i += 2) CHECK(is_scribbled(c[i]));
-  size_t free_bytes = c[1]->span + c[3]->span + (size_t)(heap.limit - heap.bump);
   CHECK(given % page == 0 && given <= free_bytes && given + 6 * page >= free_bytes);
   char *from = start(c[1]) + page, *to = end(c[1]) - page;
   CHECK(reads_as_zero(from, to));
@@ -131,12 +136,52 @@ static void a_retired_heap_only_gives_back(void) {
   give(c[2]);
   wsp_heap_retire(&heap);
   CHECK(wsp_heap_check(&heap) && heap.retired && heap.quick_count == 0);
-  CHECK(heap.bump == NULL && heap.limit == NULL);
+  CHECK(heap.bump == heap.limit);
   CHECK(merge(c[3]) == c[2] && merge(c[1]) == c[0]);
   CHECK(merge(c[4]) == c[0] && start(c[0]) == heap.first);
   CHECK(end(c[0]) == heap.virgin && WSP_GET(heap.live) == 0);
   CHECK(wsp_heap_purge(&heap, &source) > 0); /* and may be used again */
   CHECK(!heap.retired && start(grab(8)) == heap.first);
+  close_heap();
+}
+
+/* A cycle that leaves one survivor, and frees the one before. */
+static void run_cycle(size_t granules, wsp_chunk **survivor) {
+  wsp_chunk *before = *survivor, *top = grab(granules);
+  *survivor = grab(10);
+  give(top);
+  if (before != NULL) give(before);
+  wsp_heap_settle(&heap);
+  wsp_heap_warm(&heap, &source);
+  CHECK(wsp_heap_check(&heap));
+}
+
+static size_t resident(void) {
+  return wsp_os_resident(heap.block.base, heap.block.committed);
+}
+
+static void survivors_that_move_on_bring_the_block_into_memory(void) {
+  open_heap(MIB, 64);
+  wsp_chunk *survivor = NULL;
+  run_cycle(100, &survivor);
+  CHECK(resident() < 64 * KIB);
+  run_cycle(100, &survivor); /* goes around the survivor */
+  size_t warm = resident();
+  CHECK(warm + 4 * source.up.page >= MIB && !heap.block.in_window);
+  uint64_t calls = WSP_GET(source.calls);
+  for (size_t i = 0; i < 10; ++i) run_cycle(100 + 500 * i, &survivor);
+  CHECK(WSP_GET(source.calls) == calls && resident() >= warm);
+  close_heap();
+}
+
+static void without_survivors_untouched_memory_stays_untouched(void) {
+  open_heap(MIB, 64);
+  for (size_t i = 0; i < 5; ++i) {
+    give(grab(100 * (i + 1)));
+    wsp_heap_clear(&heap);
+    wsp_heap_warm(&heap, &source);
+    CHECK(wsp_heap_check(&heap) && resident() < 64 * KIB);
+  }
   close_heap();
 }
 
@@ -155,12 +200,14 @@ static void extending_gives_room_at_the_end(void) {
 int main(void) {
   clearing_makes_all_used_memory_the_next_range();
   clearing_a_fresh_heap_changes_nothing();
-  settling_starts_in_the_largest_free_range();
-  settling_keeps_a_current_range_that_is_larger();
+  after_settling_the_smallest_free_range_that_serves_comes_first();
+  settling_frees_what_is_left_of_the_current_range();
   a_survivor_costs_its_own_bytes_only();
   purging_an_empty_heap_makes_it_fresh();
   purging_around_survivors_gives_back_whole_pages();
   a_retired_heap_only_gives_back();
+  survivors_that_move_on_bring_the_block_into_memory();
+  without_survivors_untouched_memory_stays_untouched();
   extending_gives_room_at_the_end();
   return CHECK_SUMMARY();
 }

@@ -30,8 +30,7 @@ typedef struct model {
   wsp_stats expected; /* totals and peaks; sums over pieces are made when compared */
 } model;
 
-/* ---- what must hold
- * ------------------------------------------------------------------ */
+/* ---- what must hold ------------------------------------------------------ */
 
 static bool is_of_this_cycle(const model *m, const piece *p) {
   return m->in_cycle && p->generation == m->expected.generation;
@@ -100,8 +99,7 @@ static bool state_holds(const model *m) {
          CHECK_EQ(wsp_arena_in_cycle(m->arena), m->in_cycle) && statistics_hold(m);
 }
 
-/* ---- steps while the arena is open
- * --------------------------------------------------- */
+/* ---- steps while the arena is open --------------------------------------- */
 
 static size_t random_size(model *m) {
   size_t kind = random_below(&m->random, 20);
@@ -244,8 +242,7 @@ static bool visit(model *m) {
   return CHECK_EQ(seen[0], wanted[0]) && CHECK_EQ(seen[1], wanted[1]);
 }
 
-/* ---- ends and beginnings of cycles
- * --------------------------------------------------- */
+/* ---- ends and beginnings of cycles --------------------------------------- */
 
 static void expect_end(model *m) {
   forget_raw(m, 0);
@@ -336,8 +333,7 @@ static bool step(model *m) {
   return reset(m);
 }
 
-/* ---- programs
- * ------------------------------------------------------------------------ */
+/* ---- programs ------------------------------------------------------------ */
 
 static void choose_options(model *m) {
   uint64_t *random = &m->random;

@@ -20,8 +20,7 @@ static void elsewhere(void *(*body)(void *), void *argument) {
   join(start(body, argument));
 }
 
-/* ---- statuses
- * ------------------------------------------------------------------------ */
+/* ---- statuses ------------------------------------------------------------ */
 
 static void *use_what_another_has_open(void *ctx) {
   wsp_arena *arena = ctx;
@@ -57,8 +56,7 @@ static void an_arena_is_open_on_one_thread_only(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- one after the other
- * ------------------------------------------------------------- */
+/* ---- one after the other ------------------------------------------------- */
 
 enum { TURNS = 6, THREADS = 4 };
 
@@ -102,8 +100,7 @@ static void threads_take_turns(void) {
   (void)pthread_mutex_destroy(&r.mutex);
 }
 
-/* ---- frees from other threads
- * -------------------------------------------------------- */
+/* ---- frees from other threads -------------------------------------------- */
 
 enum { QUEUE = 32, PIECES = 10000 };
 
@@ -249,8 +246,7 @@ static void what_others_freed_is_no_survivor(void) {
   wsp_arena_unref(arena);
 }
 
-/* ---- owners that die
- * ----------------------------------------------------------------- */
+/* ---- owners that die ----------------------------------------------------- */
 
 static void *enter_and_die(void *ctx) {
   pair *p = ctx;
