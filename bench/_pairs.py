@@ -22,10 +22,11 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
 }
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _PROC = Path("/proc/self")
 
 
@@ -98,20 +100,17 @@ def peak_resident() -> int:
 class Worker:
     """A fresh process that answers calls. Leaving the block ends it."""
 
-    def __init__(self, preload: str | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] = _NOTHING) -> None:
         # Arguments and environment lie on the stack and move it: they are the same
-        # for all workers, but for what is preloaded.
-        environment = {**os.environ, **_ENVIRONMENT}
-        if preload is not None:
-            environment["LD_PRELOAD"] = preload
+        # for all workers, but for what a variant sets.
         self._process = subprocess.Popen(
             [*fixed_layout(), sys.executable, sys.argv[0], "--worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
+            env={**os.environ, **_ENVIRONMENT, **environment},
             text=True,
         )
-        self._preload = preload
+        self._preload = environment.get("LD_PRELOAD")
 
     def __enter__(self) -> Worker:
         return self
@@ -166,13 +165,13 @@ def alone(function: Callable[..., object], *arguments: object) -> Any:
 class Variant:
     """A way to do what a case says.
 
-    `prepare` is called in the worker with the case and returns the loop. `preload`
-    finds a library to be loaded before all others, or raises `Skip`.
+    `prepare` is called in the worker with the case and returns the loop. `environment`
+    says what variables the worker gets, such as LD_PRELOAD, or raises `Skip`.
     """
 
     name: str
     prepare: Callable[[Any], Loop]
-    preload: Callable[[], str | None] = lambda: None
+    environment: Callable[[], Mapping[str, str]] = lambda: _NOTHING
 
 
 @dataclass
@@ -295,11 +294,11 @@ class Pairs:
         workers = {}
         for variant in self.variants:
             try:
-                preload = variant.preload()
+                environment = variant.environment()
             except Skip as reason:
                 outcome.rows[variant.name].skipped = str(reason)
                 continue
-            workers[variant.name] = stack.enter_context(Worker(preload))
+            workers[variant.name] = stack.enter_context(Worker(environment))
         for name, worker in workers.items():
             worker.check_preload()
             worker.ask("prepare", name, outcome.case)

@@ -189,7 +189,7 @@ def add(
     report: Report, case: tuple[str, int, bool, bool], library: str | None, cycles: int
 ) -> None:
     label, *arguments = case
-    with Worker(library) as worker:
+    with Worker({"LD_PRELOAD": library} if library else {}) as worker:
         worker.check_preload()
         counts = np.array(worker.ask("run", *arguments, cycles))
     steady = counts[FIRST_STEADY - 1 :].sum(axis=0)

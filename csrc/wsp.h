@@ -166,7 +166,7 @@ typedef struct wsp_cycle {
 WSP_NODISCARD wsp_status wsp_arena_enter(wsp_arena *arena);
 
 /* End the cycle: raw allocations are freed, every other live allocation becomes a
- * survivor, free memory is the next cycle's.  O(1) but for the survivors' neighbours
+ * survivor, free memory is the next cycle's.  O(1) but for the survivors' neighbors
  * (at most 128 bin entries).  OWNER, else WSP_ETHREAD and nothing is done. */
 WSP_NODISCARD wsp_status wsp_arena_reset(wsp_arena *arena, wsp_cycle *out);
 
@@ -198,6 +198,20 @@ WSP_NODISCARD wsp_status wsp_arena_move(wsp_arena *arena);
  * bytes given back.  IDLE, else 0. */
 size_t wsp_arena_trim(wsp_arena *arena);
 
+/* ---- threads ------------------------------------------------------------- */
+
+/* Who a thread is.  Identifiers of threads are used again at once after one ends;
+ * records are not while somebody refers to them. */
+typedef struct wsp_thread wsp_thread;
+
+/* The record of the calling thread, borrowed; NULL: no memory. */
+wsp_thread *wsp_thread_self(void);
+void wsp_thread_ref(wsp_thread *thread);
+
+/* For hosts that know before the system does that a thread has come to its end: what it
+ * has open is abandoned.  Takes a reference; any thread. */
+void wsp_thread_end(wsp_thread *thread);
+
 /* ---- allocations --------------------------------------------------------- */
 
 enum {
@@ -221,6 +235,10 @@ bool wsp_arena_try_resize(wsp_arena *arena, void *ptr, size_t size);
 
 /* Is `ptr` in a block or a spill of this arena: by its address, nothing is read. */
 bool wsp_arena_owns(const wsp_arena *arena, const void *ptr);
+
+/* The allocation that an address inside its data belongs to; NULL: none that is alive,
+ * or the arena is open on another thread.  Walks the block: for rare questions. */
+const void *wsp_arena_find(wsp_arena *arena, const void *ptr);
 
 /* Size as asked, and generation, of an allocation. */
 size_t wsp_size(const void *ptr);

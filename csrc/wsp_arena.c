@@ -176,6 +176,26 @@ bool wsp_arena_owns(const wsp_arena *arena, const void *ptr) {
   return WSP_UNLIKELY(WSP_GET(arena->beside) != 0) && owns_beside(arena, ptr);
 }
 
+static const void *find(wsp_arena *arena, const char *ptr) {
+  for (size_t i = 0; i < arena->heaps_room; ++i) {
+    wsp_heap *heap = arena->heaps[i];
+    if (heap == NULL || ptr < heap->block.base) continue;
+    if ((size_t)(ptr - heap->block.base) >= heap->block.reserved) continue;
+    wsp_chunk *chunk = wsp_heap_find(heap, ptr);
+    return chunk == NULL ? NULL : wsp_data(chunk);
+  }
+  return NULL;
+}
+
+const void *wsp_arena_find(wsp_arena *arena, const void *ptr) {
+  if (wsp_owned_by_me(arena) || wsp_is_forked(arena)) return find(arena, ptr);
+  const void *found = NULL;
+  wsp_lock_take(arena->lock);
+  if (WSP_GET(arena->owner) == NULL) found = find(arena, ptr);
+  wsp_lock_give(arena->lock);
+  return found;
+}
+
 size_t wsp_size(const void *ptr) { return wsp_chunk_of(ptr)->size; }
 
 uint64_t wsp_generation(const void *ptr) { return wsp_chunk_of(ptr)->generation; }

@@ -46,7 +46,7 @@ unsigned wsp_class_of_span(size_t span, size_t granule) {
   return class_floor(span / granule - 1);
 }
 
-/* Chunks without room for data are in no bin; they wait for a neighbour to be freed. */
+/* Chunks without room for data are in no bin; they wait for a neighbor to be freed. */
 static bool is_binned(const wsp_chunk *chunk, size_t granule) {
   return chunk->span > granule;
 }

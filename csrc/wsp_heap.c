@@ -184,27 +184,33 @@ static wsp_chunk *take_fit(wsp_heap *heap, wsp_need need) {
   return chunk;
 }
 
-/* Make the end of the used memory the current range: what is free in front of it, then
- * memory that was never used. */
-static void range_enter_last(wsp_heap *heap) {
-  if (heap->limit == heap->virgin) return;
+/* Where the end of the block can be entered: at what is free in front of the memory
+ * that was never used, else there. */
+static char *last_start(const wsp_heap *heap) {
+  if (heap->limit == heap->virgin) return heap->bump;
   wsp_chunk *sentinel = (wsp_chunk *)heap->virgin;
-  wsp_chunk *last = before(sentinel);
+  if (sentinel->prev_span == 0 || before(sentinel)->state != WSP_FREE)
+    return heap->virgin;
+  return (char *)before(sentinel);
+}
+
+/* Make the end of the block the current range. */
+static void range_enter_last(wsp_heap *heap, char *start) {
+  if (heap->limit == heap->virgin) return;
   range_leave(heap);
-  if (sentinel->prev_span != 0 && last->state == WSP_FREE) {
-    wsp_fit_remove(&heap->fit, last, heap->granule);
-    range_enter(heap, last);
+  if (start != heap->virgin) {
+    wsp_fit_remove(&heap->fit, (wsp_chunk *)start, heap->granule);
+    range_enter(heap, (wsp_chunk *)start);
   } else {
     heap->bump = heap->limit = heap->virgin;
-    heap->top_prev = sentinel->prev_span;
+    heap->top_prev = ((wsp_chunk *)heap->virgin)->prev_span;
   }
 }
 
 static wsp_chunk *take_virgin(wsp_heap *heap, wsp_need need) {
-  bool adjoins = heap->limit == heap->virgin;
-  const char *start = adjoins ? heap->bump : heap->virgin;
+  char *start = last_start(heap);
   if (need.span > (size_t)(heap->end - start)) return NULL;
-  range_enter_last(heap);
+  range_enter_last(heap, start);
   if (need.span > range_left(heap)) {
     put_sentinel(heap, heap->bump + need.span);
     heap->limit = heap->virgin;
@@ -293,6 +299,23 @@ size_t wsp_heap_purge(wsp_heap *heap, wsp_source *source) {
       given += wsp_block_purge(&heap->block, source, wsp_data(c), (char *)after(c));
   }
   return given;
+}
+
+wsp_chunk *wsp_heap_find(wsp_heap *heap, const char *ptr) {
+  char *at = heap->first;
+  while (at < heap->virgin && at <= ptr) {
+    if (at == heap->bump && heap->bump != heap->limit) {
+      at = heap->limit;
+      continue;
+    }
+    wsp_chunk *chunk = (wsp_chunk *)at;
+    at += chunk->span;
+    const char *data = wsp_data(chunk);
+    if (ptr < data || ptr >= at) continue;
+    return chunk->state == WSP_LIVE && (size_t)(ptr - data) < chunk->size ? chunk
+                                                                          : NULL;
+  }
+  return NULL;
 }
 
 /* ---- checking ------------------------------------------------------------ */

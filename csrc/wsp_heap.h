@@ -131,6 +131,9 @@ void wsp_heap_retire(wsp_heap *heap);
 /* Give back the memory behind free chunks; returns the bytes.  Call between cycles. */
 size_t wsp_heap_purge(wsp_heap *heap, wsp_source *source);
 
+/* The live chunk whose data holds `ptr`; NULL: none. */
+wsp_chunk *wsp_heap_find(wsp_heap *heap, const char *ptr);
+
 /* Walk all chunks and check the invariants above; for tests. */
 bool wsp_heap_check(const wsp_heap *heap);
 
@@ -175,8 +178,7 @@ static inline void wsp_heap_give(wsp_heap *heap, wsp_chunk *chunk, unsigned cls)
   }
 }
 
-/* ---- wsp_fit.c ---------------------------------------------------------------------
- */
+/* ---- wsp_fit.c ----------------------------------------------------------- */
 
 unsigned wsp_class_of_span(size_t span, size_t granule);
 void wsp_fit_insert(wsp_fit *fit, wsp_chunk *chunk, size_t granule);

@@ -83,8 +83,7 @@ static inline void wsp_unbury(void *ptr, size_t size) {
 #endif
 }
 
-/* ---- wsp_os.c: the only file that calls the operating system -----------------------
- */
+/* ---- wsp_os.c: the only file that calls the operating system ------------- */
 
 size_t wsp_os_page(void);
 /* Bytes of address space an arena reserves: a multiple of the machine's memory, less
@@ -98,15 +97,8 @@ void wsp_lock_free(wsp_lock *lock);
 void wsp_lock_take(wsp_lock *lock);
 void wsp_lock_give(wsp_lock *lock);
 
-/* ---- wsp_thread.c: who is calling --------------------------------------------------
- */
+/* ---- wsp_thread.c: who is calling ---------------------------------------- */
 
-/* Identifiers of threads are used again at once after a thread ends; records are not,
- * as long as somebody refers to them. */
-typedef struct wsp_thread wsp_thread;
-/* The record of the calling thread, borrowed; NULL: no memory. */
-wsp_thread *wsp_thread_self(void);
-void wsp_thread_ref(wsp_thread *thread);
 void wsp_thread_unref(wsp_thread *thread);
 bool wsp_thread_is_alive(const wsp_thread *thread);
 /* Goes up in the child of each fork. */

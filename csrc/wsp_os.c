@@ -46,8 +46,7 @@ size_t wsp_os_resident(void *base, size_t size) {
   return total;
 }
 
-/* ---- anonymous pages ---------------------------------------------------------------
- */
+/* ---- anonymous pages ----------------------------------------------------- */
 
 static void *pages_reserve(void *ctx, size_t size) {
   (void)ctx;
@@ -100,8 +99,7 @@ wsp_upstream wsp_upstream_pages(void) {
   return up;
 }
 
-/* ---- malloc ------------------------------------------------------------------------
- */
+/* ---- malloc -------------------------------------------------------------- */
 
 static void *malloc_reserve(void *ctx, size_t size) {
   (void)ctx;
@@ -138,8 +136,7 @@ wsp_upstream wsp_upstream_malloc(void) {
   return up;
 }
 
-/* ---- locks -------------------------------------------------------------------------
- */
+/* ---- locks --------------------------------------------------------------- */
 
 struct wsp_lock {
   pthread_mutex_t mutex;

@@ -27,9 +27,19 @@ void wsp_thread_unref(wsp_thread *thread) {
     free(thread);
 }
 
+/* The reference is the one that the thread itself has held. */
 static void thread_ends(void *thread) {
-  atomic_store_explicit(&((wsp_thread *)thread)->alive, false, memory_order_release);
   self = NULL;
+  wsp_thread_end(thread);
+}
+
+void wsp_thread_end(wsp_thread *thread) {
+  atomic_store_explicit(&thread->alive, false, memory_order_release);
+  if (self == thread) { /* what it does from now on, it does as another one */
+    self = NULL;
+    (void)pthread_setspecific(at_end, NULL);
+    wsp_thread_unref(thread);
+  }
   wsp_thread_unref(thread);
 }
 

@@ -18,6 +18,7 @@ the process dies, with what it takes to run it again.
 from __future__ import annotations
 
 import argparse
+import contextvars
 import faulthandler
 import gc
 import os
@@ -35,7 +36,7 @@ from typing import Any, TypeAlias
 import fuzz_calls
 import fuzz_hooks
 import numpy as np
-from fuzz_arguments import Arr, Call, File, find_calls, grow, leaves, make_pool
+from fuzz_arguments import Arr, Call, File, Pool, find_calls, grow, leaves, make_pool
 
 import wspace
 
@@ -61,20 +62,29 @@ class WrongByte(AssertionError):
 class Scene:
     """An open cycle, and what must be true after it has ended under a call."""
 
-    def __init__(self, ws: wspace.Workspace, pool: dict[str, Any], at: int, after: int):
+    def __init__(
+        self, ws: wspace.Workspace, pool: Pool, mode: str, at: int = 0, after: int = 0
+    ) -> None:
         self.ws = ws
+        # Python does not bear a collection that sets context variables while others are
+        # being set, so there the scope has a context of its own.
+        self.context = contextvars.copy_context() if mode == "gc" else None
         self.pool = pool
         self.at = at  # the chance at which the cycle ends; 0: at none
         self.after = after  # what happens then
         self.chances = 0
         self.ended = False
         self.is_stolen = False
+        self.is_in_time = True
         self.fresh: list[Any] = []
         self.checked: list[Any] = []
         self.plain: list[tuple[Any, bytes]] = []
         self.problem: Exception | None = None
-        ws.__enter__()
-        self.captured = [np.full(size, 7.0) for size in (100, 200)]
+        self._do(ws.__enter__)
+        self.captured = self._do(lambda: [np.full(size, 7.0) for size in (100, 200)])
+
+    def _do(self, function: Function, *args: Any) -> Any:
+        return function(*args) if self.context is None else self.context.run(function, *args)
 
     def array(self, name: str) -> Any:
         """Make a checked argument."""
@@ -96,8 +106,10 @@ class Scene:
         self.ended = True
         self.is_stolen = threading.current_thread() is not threading.main_thread()
         try:
-            self.ws.__exit__(None, None, None)
-            self._go_on()
+            self._do(self.ws.__exit__, None, None, None)
+            self._do(self._go_on)
+        except wspace.WorkspaceStateError:
+            pass  # inside of `scope_out`: it ends after that
         except Exception as error:
             self.problem = error
 
@@ -120,8 +132,9 @@ class Scene:
     def close(self) -> None:
         """Leave what is still open."""
         if self.ws.is_open or self.is_stolen:
-            self.ws.__exit__(None, None, None)
-        self.ws._arena.recover()
+            self._do(self.ws.__exit__, None, None, None)
+        if not self.ws._arena.recover():
+            self.problem = RuntimeError("the workspace is still open")
 
     def changed(self) -> set[int]:
         """Return which arguments have other bytes than they were made with."""
@@ -130,7 +143,7 @@ class Scene:
     def check(self, may_change: set[int]) -> None:
         """Raise unless the memory is as it must be after the end of the cycle."""
         if self.problem is not None:
-            raise WrongByte("the cycle could not end") from self.problem
+            raise WrongByte(f"the cycle did not end: {self.problem}")
         if not all(map(wspace.is_stale, self.checked)):
             raise WrongByte("an argument is not stale")
         if self.changed() - may_change:
@@ -193,9 +206,10 @@ def under_gc(function: Function, args: Any, kwargs: Any, scene: Scene) -> Any:
             scene.chance()
 
     gc.callbacks.append(callback)
+    inner = scene.context.run(contextvars.copy_context)
     gc.enable()
     try:
-        return run(function, args, kwargs)
+        return inner.run(run, function, args, kwargs)
     finally:
         gc.disable()
         gc.callbacks.remove(callback)
@@ -221,33 +235,35 @@ def in_thread(function: Function, args: Any, kwargs: Any, scene: Scene) -> Any:
     worker = threading.Thread(target=work)
     worker.start()
     started.wait()
-    end_soon(scene)
+    end_soon(scene, outcome)
     worker.join()
     return outcome.pop()
 
 
 def robbed(function: Function, args: Any, kwargs: Any, scene: Scene) -> Any:
     """Call here, and have another thread end the scope and enter it meanwhile."""
+    outcome: list[Any] = []
     started = threading.Event()
 
     def steal() -> None:
         started.wait()
-        end_soon(scene)
+        end_soon(scene, outcome)
 
     thief = threading.Thread(target=steal)
     thief.start()
     started.set()
-    outcome = run(function, args, kwargs)
+    outcome.append(run(function, args, kwargs))
     thief.join()
-    return outcome
+    return outcome.pop()
 
 
-def end_soon(scene: Scene) -> None:
+def end_soon(scene: Scene, outcome: list[Any]) -> None:
     """End the scope when the other thread gives up the GIL, or some times later."""
     if scene.at == 0:
         return
     for _ in range(scene.at - 1):
         time.sleep(0)
+    scene.is_in_time = not outcome
     scene.end()
 
 
@@ -311,6 +327,8 @@ def same(value: Any, expected: Any) -> bool:
         pairs = zip(value, expected, strict=False)
         return len(value) == len(expected) and all(same(*pair) for pair in pairs)
     if isinstance(value, np.ma.MaskedArray):
+        if np.shape(value._mask) not in ((), value.shape):
+            return True  # np.ma lets that happen
         value, expected = value.filled(0), np.ma.filled(expected, 0)
     if isinstance(value, np.ndarray | np.generic):
         value, expected = np.asarray(value), np.asarray(expected)
@@ -322,6 +340,14 @@ def same(value: Any, expected: Any) -> bool:
     if isinstance(value, bool | int | str | bytes):
         return bool(value == expected)
     return True
+
+
+def shown(value: Any) -> str:
+    """Show a value, which may be a masked array that cannot be shown."""
+    try:
+        return repr(value)[:300]
+    except Exception as error:
+        return f"what cannot be shown: {error}"
 
 
 # ---- many cases ----------------------------------------------------------------------
@@ -381,7 +407,7 @@ class Fuzzer:
         self, call: Call, mode: str, pool: Any, rng: Any, at: int = 0, after: int = 0
     ) -> tuple[str, Any, Scene, set[int]]:
         """Make a scene and the call; with at=0 in peace, and with a copy of the result."""
-        scene = Scene(self.ws, pool, at, after)
+        scene = Scene(self.ws, pool, mode, at, after)
         try:
             args, kwargs = arguments(call, mode, scene, rng)
             how, value = WAYS.get(mode, in_peace)(call.function, args, kwargs, scene)
@@ -416,7 +442,7 @@ class Fuzzer:
             return
         at = 1 + int(moment * chances)
         outcome, value, scene, _ = play(at)
-        self.outcomes[outcome] += 1
+        self.outcomes[outcome if scene.is_in_time else "too late"] += 1
         if outcome == "SystemError" != how and "bad argument" not in value:
             raise WrongByte(f"SystemError: {value}")
         if call.name.startswith("ma."):  # works in place and mends it at the end
@@ -424,7 +450,7 @@ class Fuzzer:
         scene.check(written)
         if outcome == how == "returned" and not VAGUE.fullmatch(call.name):
             if not agree(value, expected):
-                raise WrongByte(f"returned {value!r}\n and not {expected!r}")
+                raise WrongByte(f"returned {shown(value)}\n  and not {shown(expected)}")
         del value
         if scene.check_references() and not leaked:
             self.leaks[call.name] += 1
@@ -456,6 +482,7 @@ class Fuzzer:
                 where = os.pread(self.log, 2000, 0).decode().strip()
                 text = f"{where}\n  {problem}"
                 self.failures.append(text)
+                self.ws = wspace.Workspace("fuzz", initial_size="1MiB")
                 print(text, flush=True)
 
     def _renew(self, number: int) -> None:

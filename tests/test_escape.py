@@ -271,6 +271,23 @@ def test_a_site_is_in_the_program_and_not_inside_numpy(make):
     assert sites == [(__file__, str(make.__code__.co_firstlineno), "<lambda>")]
 
 
+INSIDE_WSPACE = {
+    "zeros": lambda ws: ws.zeros(1000),
+    "linspace": lambda ws: ws.linspace(0, 1, 1000),
+    "array": lambda ws: ws.array(range(1000)),
+    "migrate": lambda ws: wspace.migrate(np.ones(1000)),
+    "leverage_to": lambda ws: wspace.leverage_to([np.ones(1000)], ws)[0].copy(),
+}
+
+
+@pytest.mark.parametrize("make", INSIDE_WSPACE.values(), ids=INSIDE_WSPACE)
+def test_a_site_is_not_inside_wspace(make):
+    ws = opened(escape="raise", record=True, checked=False)
+    _kept, error = raised(ws, lambda: make(ws))
+    sites = re.findall(r"made at:?\s+(\S+):(\d+) in (\S+)", str(error))
+    assert sites == [(__file__, str(make.__code__.co_firstlineno), "<lambda>")]
+
+
 def test_sites_are_ranked_by_bytes_and_counted():
     ws = opened(escape="raise", record=True)
     kept = []

@@ -110,6 +110,16 @@ def test_leverage_keeps_the_type_of_subclasses():
         assert y.sum() == 1995
 
 
+@pytest.mark.parametrize("kind", [np.matrix, np.recarray])
+@pytest.mark.parametrize("name", ["leverage", "migrate"])
+def test_small_arrays_of_a_subclass_are_placed_all_the_same(name, kind):
+    with wspace.Workspace("outer") as outer, wspace.Workspace("inner") as inner:
+        x = inner.ones((2, 2)).view(kind)
+        y = getattr(wspace, name)(x)
+        assert type(y) is kind
+        assert wspace.owner(y) is {"leverage": outer, "migrate": inner}[name]
+
+
 # leverage_to
 
 

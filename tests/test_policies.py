@@ -108,6 +108,15 @@ def test_without_learning_and_initial_size_everything_is_served_outside():
     assert ws.stats.reserved == 0
 
 
+def test_a_cycle_that_ends_with_an_exception_is_learned_from():
+    ws = Workspace()
+    with pytest.raises(KeyError):
+        with ws:
+            np.empty(100_000, np.uint8)
+            raise KeyError
+    assert ws.stats.capacity >= 130_000
+
+
 def test_release_lets_the_size_be_learned_again():
     ws = Workspace()
     cycle(ws, 1_000_000)
@@ -367,7 +376,6 @@ def test_the_block_that_was_left_goes_back_when_its_last_survivor_dies():
     assert ws.stats.spills == 2
 
 
-@pytest.mark.slow
 def test_a_local_that_lingers_costs_bounded_memory():
     ws = Workspace()
     reserved = []

@@ -2,6 +2,7 @@
 """Workspaces by name, one for each thread, and the end of all of them."""
 
 import gc
+import threading
 import weakref
 
 import numpy as np
@@ -14,33 +15,35 @@ from wspace import Workspace, WorkspaceConfig
 
 
 def test_get_makes_a_workspace_on_first_use_and_then_finds_it():
-    ws = wspace.get("train")
+    ws = wspace.get("registry train")
     assert type(ws) is Workspace
-    assert ws.name == "train"
+    assert ws.name == "registry train"
     assert ws.config == WorkspaceConfig()
-    assert wspace.get("train") is ws
-    assert wspace.get("eval") is not ws
+    assert wspace.get("registry train") is ws
+    assert wspace.get("registry eval") is not ws
 
 
 def test_names_of_workspaces_made_otherwise_need_not_be_unique():
-    one, other = Workspace("twin"), Workspace("twin")
-    assert wspace.get("twin") not in (one, other)
+    one, other = Workspace("registry twin"), Workspace("registry twin")
+    assert wspace.get("registry twin") not in (one, other)
     with one, other:
-        assert wspace.get("twin") not in (one, other)
+        assert wspace.get("registry twin") not in (one, other)
 
 
 def test_get_takes_a_config_and_fields_over_it():
     config = WorkspaceConfig(initial_size="1MiB", record=True)
-    assert wspace.get("a", config).config == config
-    assert wspace.get("b", config, record=False).config == config.replace(record=False)
-    assert wspace.get("c", max_size="1MiB").config.max_size == 2**20
+    assert wspace.get("registry a", config).config == config
+    assert wspace.get("registry b", config, record=False).config == config.replace(
+        record=False
+    )
+    assert wspace.get("registry c", max_size="1MiB").config.max_size == 2**20
 
 
 def test_the_same_config_finds_the_workspace():
-    ws = wspace.get("same", initial_size="1MiB")
-    assert wspace.get("same", initial_size=2**20) is ws
-    assert wspace.get("same", WorkspaceConfig(initial_size="1024KiB")) is ws
-    assert wspace.get("same") is ws
+    ws = wspace.get("registry same", initial_size="1MiB")
+    assert wspace.get("registry same", initial_size=2**20) is ws
+    assert wspace.get("registry same", WorkspaceConfig(initial_size="1024KiB")) is ws
+    assert wspace.get("registry same") is ws
 
 
 @pytest.mark.parametrize(
@@ -62,35 +65,37 @@ def test_the_same_config_finds_the_workspace():
     ],
 )
 def test_another_config_is_an_error_and_not_ignored(fields, clash):
-    ws = wspace.get("clash", initial_size="1MiB")
+    ws = wspace.get("registry clash", initial_size="1MiB")
     with pytest.raises(wspace.WorkspaceStateError) as caught:
-        wspace.get("clash", **fields)
-    assert str(caught.value).startswith(f"workspace 'clash' exists with {clash}")
+        wspace.get("registry clash", **fields)
+    assert str(caught.value).startswith(
+        f"workspace 'registry clash' exists with {clash}"
+    )
     with pytest.raises(wspace.WorkspaceStateError):
-        wspace.get("clash", WorkspaceConfig(**fields))
-    assert wspace.get("clash") is ws
+        wspace.get("registry clash", WorkspaceConfig(**fields))
+    assert wspace.get("registry clash") is ws
 
 
 def test_after_close_the_name_is_free():
-    ws = wspace.get("closed", record=True)
+    ws = wspace.get("registry closed", record=True)
     ws.close()
-    again = wspace.get("closed")
+    again = wspace.get("registry closed")
     assert again is not ws
     assert not again.config.record
 
 
 def test_a_released_workspace_keeps_its_name():
-    ws = wspace.get("released")
+    ws = wspace.get("registry released")
     ws.release()
-    assert wspace.get("released") is ws
+    assert wspace.get("registry released") is ws
 
 
 def test_a_wrong_field_leaves_no_workspace_behind():
     with pytest.raises(TypeError):
-        wspace.get("wrong", initial_sise=3)
+        wspace.get("registry wrong", initial_sise=3)
     with pytest.raises(ValueError, match="spill"):
-        wspace.get("wrong", spill="never")
-    assert wspace.get("wrong", record=True).config.record
+        wspace.get("registry wrong", spill="never")
+    assert wspace.get("registry wrong", record=True).config.record
 
 
 @pytest.mark.parametrize("name", [None, 3, b"name", ["name"]])
@@ -100,23 +105,23 @@ def test_a_name_that_is_no_string_is_a_type_error(name):
 
 
 def test_each_thread_has_its_own(in_thread):
-    ws = wspace.get("each")
-    other = in_thread(wspace.get, "each")
+    ws = wspace.get("registry each")
+    other = in_thread(wspace.get, "registry each")
     assert other is not ws
-    assert other.name == "each"
-    assert in_thread(lambda: wspace.get("each", record=True).config.record)
+    assert other.name == "registry each"
+    assert in_thread(lambda: wspace.get("registry each", record=True).config.record)
 
 
 def test_the_workspaces_of_a_thread_go_with_it(in_thread):
-    reference = in_thread(lambda: weakref.ref(wspace.get("brief")))
+    reference = in_thread(lambda: weakref.ref(wspace.get("registry brief")))
     gc.collect()
     assert reference() is None
 
 
 def test_they_live_without_another_reference():
-    reference = weakref.ref(wspace.get("held"))
+    reference = weakref.ref(wspace.get("registry held"))
     gc.collect()
-    assert reference() is wspace.get("held")
+    assert reference() is wspace.get("registry held")
 
 
 @pytest.mark.slow
@@ -126,12 +131,12 @@ def test_after_a_fork_the_child_starts_with_its_own(run_python):
         import numpy as np
         import wspace
         warnings.simplefilter("ignore")
-        ws = wspace.get("parent", record=True)
+        ws = wspace.get("registry parent", record=True)
         mine = wspace.Workspace("mine")
         with ws, mine:
             x = np.arange(1000)
         if os.fork() == 0:
-            fresh = wspace.get("parent")
+            fresh = wspace.get("registry parent")
             assert fresh is not ws and not fresh.config.record
             with fresh:
                 assert wspace.owner(np.ones(1000)) is fresh
@@ -140,7 +145,7 @@ def test_after_a_fork_the_child_starts_with_its_own(run_python):
             assert x.sum() == 499500
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
-        assert wspace.get("parent") is ws
+        assert wspace.get("registry parent") is ws
         print("done")
     """
     assert run_python(print_child) == "done\n"
@@ -150,7 +155,7 @@ def test_after_a_fork_the_child_starts_with_its_own(run_python):
 
 
 def test_destroy_all_releases_every_workspace_of_this_thread(in_thread):
-    made = [Workspace("a"), wspace.get("b"), Workspace(initial_size="1MiB")]
+    made = [Workspace("a"), wspace.get("registry b"), Workspace(initial_size="1MiB")]
     other = in_thread(Workspace, "other")
     for ws in [*made, other]:
         with ws:
@@ -174,19 +179,21 @@ def test_everything_goes_on_working_afterwards():
             assert wspace.owner(y) is ws
             del y
     assert ws.generation == 4
-    assert wspace.get("new") is wspace.get("new")
+    assert wspace.get("registry new") is wspace.get("registry new")
 
 
 def test_those_that_are_open_are_named_and_left_as_they_are():
     idle = Workspace("idle", initial_size="1MiB")
     with idle:
         np.empty(1000)
-    with Workspace("a") as a, wspace.get("b"):
+    with Workspace("a") as a, wspace.get("registry b"):
         x = a.ones(3)
         with pytest.raises(wspace.WorkspaceStateError) as caught:
             wspace.destroy_all()
         assert x.sum() == 3
-    assert str(caught.value) == ("cannot release workspaces 'a' and 'b': they are open")
+    assert str(caught.value) == (
+        "cannot release workspaces 'a' and 'registry b': they are open"
+    )
     assert caught.value.__notes__ == [
         "hint: leave their scopes first; all others of this thread were released"
     ]
@@ -200,19 +207,25 @@ def test_one_that_is_open_is_named_in_the_singular():
     assert str(caught.value) == "cannot release workspace 'a': it is open"
 
 
-def test_a_workspace_open_in_another_thread_is_not_ours_to_release(in_thread):
+def test_one_that_is_open_in_another_thread_is_named_too():
     ws = Workspace("lent")
+    entered, leave = threading.Event(), threading.Event()
 
-    def use():
+    def hold():
         with ws:
-            return in_main()
+            entered.set()
+            leave.wait(60)
 
-    def in_main():
-        return ws.is_open
-
-    assert in_thread(use)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert entered.wait(60)
+        with pytest.raises(wspace.WorkspaceStateError, match="workspace 'lent': it is"):
+            wspace.destroy_all()
+    finally:
+        leave.set()
+        thread.join()
     wspace.destroy_all()
-    assert ws.stats.reserved == 0
 
 
 def test_closed_ones_are_passed_over_and_it_may_be_called_again():

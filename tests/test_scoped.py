@@ -218,6 +218,7 @@ def test_arguments_beside_the_function_are_obeyed_or_refused(arguments):
     def make():
         return np.ones(1000)
 
+    make.__qualname__ += repr(arguments)
     try:
         step = wspace.scoped(make, **arguments)
     except TypeError:

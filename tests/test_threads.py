@@ -231,10 +231,11 @@ def test_a_thread_that_ends_with_an_open_scope_has_abandoned_it(ws, in_thread):
     assert captured.sum() == 3.0 * BIG
 
 
-def test_when_a_thread_was_joined_its_open_scope_is_abandoned(ws, in_thread):
+def test_when_a_thread_was_joined_its_open_scope_is_abandoned(ws):
     for generation in range(1, 201, 2):
-        in_thread(ws.__enter__)
-        assert not ws.is_open
+        thread = threading.Thread(target=ws.__enter__)
+        thread.start()
+        thread.join()
         with ws:
             assert ws.generation == generation + 1
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # cython: language_level=3
+cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
 from wspace._core cimport ws_handler, wsp_arena, wsp_cycle, wsp_status
@@ -22,6 +23,7 @@ cdef class Arena:
     cdef uint64_t generation_now(self) noexcept
     cdef void leave_open(self) noexcept
     cdef list escaping_sites(self)
+    cdef object _place_copy(self, cnp.ndarray made)
 
 
 cdef object current_handler()

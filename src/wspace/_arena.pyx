@@ -46,12 +46,15 @@ from wspace._core cimport (
     ws_make_stale,
     ws_raise_stale,
     ws_StaleArray_Type,
+    ws_watch_thread,
     wsp_arena,
     wsp_arena_abandon,
     wsp_arena_bytes_for,
     wsp_arena_check,
     wsp_arena_close,
     wsp_arena_enter,
+    wsp_arena_excuse,
+    wsp_arena_find,
     wsp_arena_generation,
     wsp_arena_in_cycle,
     wsp_arena_is_mine,
@@ -186,6 +189,7 @@ cdef class Arena:
     cdef wsp_status begin(self) except *:
         """Begin a cycle on this thread and prepare the capsule for it."""
         cdef wsp_status status
+        ws_watch_thread()
         if not wsp_arena_is_open(self._ptr):
             ws_make_stale(self._handler)  # of a cycle that was abandoned
         status = wsp_arena_enter(self._ptr)
@@ -357,9 +361,17 @@ cdef class Arena:
             # The function may have left the scope, by way of an __array__.
             if current_handler() is capsule:
                 set_handler(before)
+        if made.nbytes and not wsp_arena_owns(self._ptr, cnp.PyArray_DATA(made)):
+            made = self._place_copy(made)
         if not checked or ws_is_checked(made):
             return made
         return ws_checked_view(made)
+
+    cdef object _place_copy(self, cnp.ndarray made):
+        """Copy what was made elsewhere, since the function changed the scope."""
+        if not wsp_arena_is_mine(self._ptr):
+            raise _errors.not_open(self.name)
+        return self.place(False, numpy.array, made, copy=True, order="K")
 
     def contains(self, array):
         """Say whether the data of an array lies in the arena, by its address."""
@@ -384,10 +396,10 @@ cdef object set_handler(object capsule):
 
 
 cdef bint is_closed_handler(object capsule) noexcept:
-    """Whether it is a workspace's handler whose cycle is over."""
+    """Whether it is a workspace's handler whose cycle is over, or was abandoned."""
     cdef ws_handler *handler = ws_handler_of(capsule)
     return handler != NULL and not (
-        wsp_arena_in_cycle(handler.arena)
+        wsp_arena_is_open(handler.arena)
         and wsp_arena_generation(handler.arena) == ws_handler_mark(capsule)
     )
 
@@ -418,15 +430,17 @@ def is_linked(x):
 def in_scope(x):
     """Say whether the memory of `x` was allocated in a cycle that is open now."""
     cdef ws_handler *home
-    cdef uint64_t made
+    cdef const void *data
+    cdef uint64_t made = 0
     if ws_is_stale(x):
         return False
     if ws_is_checked(x):
         home = ws_link_of(x).home
         made = ws_link_of(x).generation
     else:
-        home = ws_home_of_memory(x)
-        made = 0 if home == NULL else wsp_generation(ws_data_of(x))
+        data = allocation_of(x, &home)
+        if data != NULL:
+            made = wsp_generation(data)
     return (
         home != NULL
         and wsp_arena_is_open(home.arena)
@@ -463,6 +477,17 @@ cdef ws_handler *home_of_plain(cnp.ndarray x) noexcept:
     return NULL
 
 
+cdef const void *allocation_of(cnp.ndarray x, ws_handler **home) noexcept:
+    """The start of the allocation under a plain array, and its handler; or NULL."""
+    home[0] = home_of_plain(x)
+    if home[0] == NULL:
+        return NULL
+    cdef const void *data = ws_data_of(x)
+    if data != NULL:
+        return data
+    return wsp_arena_find(home[0].arena, cnp.PyArray_DATA(x))
+
+
 def copy_out(cnp.ndarray x):
     """Copy into a plain array on NumPy's own heap, whatever scope is open."""
     return ws_copy_out(x)
@@ -470,6 +495,12 @@ def copy_out(cnp.ndarray x):
 
 def keep_in_place(cnp.ndarray x):
     """Return a plain array over the same memory, which does not count as escaped."""
+    cdef ws_handler *home
+    cdef const void *data
+    if ws_data_of(x) == NULL:
+        data = allocation_of(x, &home)
+        if data != NULL:
+            wsp_arena_excuse(home.arena, <void *>data)
     return ws_keep(x)
 
 

@@ -100,6 +100,8 @@ cdef extern from "wsp.h" nogil:
     wsp_stats wsp_arena_stats(const wsp_arena *arena)
     size_t wsp_arena_resident(wsp_arena *arena)
     bint wsp_arena_check(wsp_arena *arena)
+    const void *wsp_arena_find(wsp_arena *arena, const void *ptr)
+    void wsp_arena_excuse(wsp_arena *arena, void *ptr)
     uint64_t wsp_generation(const void *ptr)
     size_t wsp_arena_bytes_for(const wsp_arena *arena, size_t size)
 
@@ -124,6 +126,7 @@ cdef extern from "_handler.h":
         ws_link *linked
 
     int ws_handler_setup() except -1
+    int ws_watch_thread() except -1
     ws_handler *ws_handler_new(wsp_arena *arena, object name, size_t least) except NULL
     void ws_handler_unref(ws_handler *handler) noexcept
     object ws_handler_capsule(ws_handler *handler, uint64_t generation)

@@ -7,13 +7,14 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from wspace import _errors
-from wspace._arena import Array, in_scope, is_checked, owner_of
+from wspace._arena import Array, in_scope, owner_of
 from wspace._scope import Scope
 
 _Array = np.ndarray[Any, Any]
@@ -82,9 +83,13 @@ class Creators(Scope):
         np.copyto(array, fill_value, casting="unsafe")
         return array
 
-    def arange(self, *args: Any, dtype: npt.DTypeLike | None = None) -> _Made:
+    def arange(
+        self, *args: Any, dtype: npt.DTypeLike | None = None, **kwargs: Any
+    ) -> _Made:
         """Make evenly spaced values within an interval; see `numpy.arange`."""
-        return self._place(dtype, np.arange, *args, dtype=dtype)
+        if dtype is not None:
+            kwargs["dtype"] = dtype
+        return self._place(None, dtype, np.arange, *args, **kwargs)
 
     def linspace(
         self,
@@ -97,9 +102,8 @@ class Creators(Scope):
         axis: SupportsIndex = 0,
     ) -> _Made:
         """Make evenly spaced numbers over an interval; see `numpy.linspace`."""
-        return self._place(
-            dtype, np.linspace, start, stop, num, endpoint, False, dtype, axis
-        )
+        args = (start, stop, num, endpoint, False, dtype, axis)
+        return self._place(None, dtype, np.linspace, *args)
 
     def eye(
         self,
@@ -110,7 +114,8 @@ class Creators(Scope):
         order: _Order = "C",
     ) -> _Made:
         """Make a matrix with ones on a diagonal; see `numpy.eye`."""
-        return self._place(dtype, np.eye, N, M, k, dtype, order)
+        dims = _dims((N, N if M is None else M))
+        return self._place(dims, dtype, np.eye, N, M, k, dtype, order)
 
     def array(
         self,
@@ -121,7 +126,8 @@ class Creators(Scope):
         ndmin: int = 0,
     ) -> _Made:
         """Copy into an array; see `numpy.array`."""
-        return self._place(dtype, np.array, object, dtype, order=order, ndmin=ndmin)
+        kwargs = {"order": order, "ndmin": ndmin}
+        return self._place(None, dtype, np.array, object, dtype, **kwargs)
 
     def asarray(
         self,
@@ -140,10 +146,10 @@ class Creators(Scope):
         (True, False)
         """
         self._check_open()
-        if isinstance(a, np.ndarray) and is_checked(a) == self._checked:
-            mine = owner_of(a)[1] is self and in_scope(a)
-            fits = mine and np.asarray(a, dtype, order).base is np.asarray(a).base
-            if fits and (dtype is None or a.dtype == np.dtype(dtype)):
+        kind = Array if self._checked else np.ndarray
+        if type(a) is kind and owner_of(a)[1] is self and in_scope(a):
+            plain = a.view(np.ndarray)
+            if np.asarray(plain, dtype, order=order) is plain:
                 return a  # type: ignore[return-value]
         return self.array(a, dtype, order=order)
 
@@ -197,17 +203,16 @@ class Creators(Scope):
         descr = np.dtype(dtype)
         if descr.hasobject:
             raise _errors.object_dtype(self.name, descr)
-        if order not in ("C", "F"):
+        if order not in _FORTRAN:
             raise _errors.not_allowed("order", "'C' or 'F'", order)
         dims = _dims(shape)
         try:
             made: _Made = self._arena.empty(
-                dims, descr, order == "F", zero, self._checked
+                dims, descr, _FORTRAN[order], zero, self._checked
             )
             return made
         except (MemoryError, OverflowError, ValueError) as error:
-            problem = self._explain(error, dims, descr)
-            raise problem from (error.__cause__ if problem is error else None)
+            self._raise_explained(error, dims, descr)
 
     def _like(
         self,
@@ -218,54 +223,63 @@ class Creators(Scope):
         shape: _Shape | None,
         *fill: npt.ArrayLike,
     ) -> _Made:
-        if dtype is None:
-            dtype = np.asanyarray(prototype).dtype
-        dims = None if shape is None else _dims(shape)
+        array = np.asanyarray(prototype)
+        dtype = array.dtype if dtype is None else dtype
+        dims = array.shape if shape is None else _dims(shape)
         args = (prototype, *fill, dtype, order)
-        return self._place(dtype, function, *args, subok=False, shape=dims)
+        kwargs = {"subok": False, "shape": None if shape is None else dims}
+        return self._place(dims, dtype, function, *args, **kwargs)
 
     def _place(
         self,
-        dtype: npt.DTypeLike | None,
+        dims: tuple[int, ...] | None,
+        wanted: npt.DTypeLike | None,
         function: Callable[..., _Array],
+        /,
         *args: Any,
         **kwargs: Any,
     ) -> _Made:
-        """Call a NumPy function that makes an array, and have it made here."""
+        """Call a NumPy function that makes an array, and have it made here.
+
+        `dims` and `wanted` are its shape and dtype, None where NumPy finds them out.
+        """
         self._check_open()
-        if dtype is not None and np.dtype(dtype).hasobject:
-            raise _errors.object_dtype(self.name, np.dtype(dtype))
+        descr = None if wanted is None else np.dtype(wanted)
+        if descr is not None and descr.hasobject:
+            raise _errors.object_dtype(self.name, descr)
         try:
             array: _Made = self._arena.place(self._checked, function, *args, **kwargs)
-        except MemoryError as error:
-            raise self._no_memory(error) from None
+        except (MemoryError, OverflowError, ValueError) as error:
+            self._raise_explained(error, dims, descr)
         if array.dtype.hasobject:
             raise _errors.object_dtype(self.name, array.dtype)
         return array
 
     def _copy_in(self, array: _Array, checked: bool) -> _Array:
-        """Copy a plain or a checked array into this workspace, which is open here."""
-        if array.dtype.hasobject:
-            with self.borrow():
-                return array.copy(order="K")
+        """Copy an array into this workspace, which is open here."""
+        if checked or type(array) is np.ndarray:
+            copy = partial(np.array, array, copy=True, order="K", subok=False)
+        else:
+            copy = partial(array.copy, order="K")
         try:
-            copy: _Array = self._arena.place(
-                checked, np.array, array, copy=True, order="K"
-            )
-            return copy
+            return self._arena.place(checked, copy)  # type: ignore[no-any-return]
         except MemoryError as error:
             raise self._no_memory(error) from None
 
-    def _explain(
-        self, error: Exception, dims: tuple[int, ...], descr: np.dtype[Any]
-    ) -> Exception:
-        """Say what NumPy says of a failed allocation in the words of the workspace."""
-        nbytes = math.prod(dims) * descr.itemsize
-        if min(dims, default=0) < 0:
-            return error
-        if nbytes > sys.maxsize:
-            return _errors.too_big(dims, str(descr), nbytes)
-        return self._no_memory(error) if isinstance(error, MemoryError) else error
+    def _raise_explained(
+        self,
+        error: Exception,
+        dims: tuple[int, ...] | None,
+        descr: np.dtype[Any] | None,
+    ) -> NoReturn:
+        """Raise what NumPy says of an allocation, in the words of the workspace."""
+        if dims is not None and descr is not None and min(dims, default=0) >= 0:
+            nbytes = math.prod(dims) * descr.itemsize
+            if nbytes > sys.maxsize:
+                raise _errors.too_big(dims, str(descr), nbytes) from None
+        if isinstance(error, MemoryError):
+            raise self._no_memory(error) from None
+        raise error
 
     def _no_memory(self, error: MemoryError) -> MemoryError:
         is_full, requested, free, capacity = self._arena.refusal()
@@ -275,6 +289,10 @@ class Creators(Scope):
         if requested:
             return _errors.upstream_failed(self.name, requested)
         return error
+
+
+# Whether an order is Fortran's.
+_FORTRAN = {"C": False, "c": False, None: False, "F": True, "f": True}
 
 
 def _dims(shape: _Shape) -> tuple[int, ...]:

@@ -88,6 +88,32 @@ static void *handler_realloc(void *ctx, void *ptr, size_t size) {
   return fresh;
 }
 
+/* ---- threads -------------------------------------------------------------------------- */
+
+static const char thread_key[] = "wspace.thread";
+
+static void thread_state_dies(PyObject *capsule) {
+  wsp_thread_end(PyCapsule_GetPointer(capsule, thread_key));
+}
+
+int ws_watch_thread(void) {
+  static _Thread_local wsp_thread *watched;
+  wsp_thread *self = wsp_thread_self();
+  if (self == watched) return 0;
+  PyObject *dict = self == NULL ? NULL : PyThreadState_GetDict();
+  if (dict == NULL) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  PyObject *capsule = PyCapsule_New(self, thread_key, thread_state_dies);
+  if (capsule == NULL) return -1;
+  wsp_thread_ref(self); /* the capsule's */
+  int failed = PyDict_SetItemString(dict, thread_key, capsule);
+  Py_DECREF(capsule);
+  if (failed == 0) watched = self;
+  return failed;
+}
+
 /* ---- lifetime ------------------------------------------------------------------------ */
 
 ws_handler *ws_handler_new(wsp_arena *arena, PyObject *name, size_t min_block) {

@@ -38,6 +38,10 @@ typedef struct ws_handler {
 /* Once, before all else; -1 with an exception. */
 int ws_handler_setup(void);
 
+/* Have the core told when the calling thread ends: when its Python thread state is cleared,
+ * which is before others see it joined.  -1 with an exception. */
+int ws_watch_thread(void);
+
 /* Take over the caller's reference to `arena`.  NULL with an exception. */
 ws_handler *ws_handler_new(wsp_arena *arena, PyObject *name, size_t min_block);
 void ws_handler_ref(ws_handler *handler);

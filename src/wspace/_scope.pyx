@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# cython: language_level=3, auto_pickle=False, autotestdict=False
+# cython: language_level=3, auto_pickle=False, autotestdict=False, nonecheck=True
 """Scopes: who has which arena open, and in which order they close.
 
 The stack of scopes is per context. A frame of it says what was entered, which memory
@@ -34,6 +34,8 @@ from wspace import _errors
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident()
+    bint PyGC_Disable() noexcept
+    bint PyGC_Enable() noexcept
 
 
 cdef object _stack = PyContextVar_New("wspace.stack", NULL)
@@ -58,6 +60,7 @@ WATCH_ESCAPES = ON_ESCAPES
 
 @cython.final
 @cython.freelist(32)
+@cython.trashcan(True)
 cdef class Frame:
     cdef Scope scope         # None: scope_out
     cdef Arena arena         # that of the scope when it was entered
@@ -65,31 +68,43 @@ cdef class Frame:
     cdef object handler      # the capsule that it installed; None: none
     cdef object before       # the capsule that was current
     cdef uint64_t generation
+    cdef size_t task         # identity of the asyncio task that entered; 0: none
     cdef Kind kind
     cdef bint left           # it was left too early, and closes with those above it
+    cdef bint done           # it was left, perhaps in another context than this one
 
 
 cdef inline bint is_running(Frame frame) noexcept:
-    """Whether the cycle in which the frame was made is still open."""
-    return frame.scope is None or frame.arena.runs(frame.generation)
+    """Whether the frame was not left and its cycle is still open."""
+    return not frame.done and (
+        frame.scope is None or frame.arena.runs(frame.generation)
+    )
 
 
 cdef Frame top_frame():
-    """The uppermost frame of this context that is still of use, or None."""
+    """The uppermost running frame of this context, or None."""
     cdef Frame frame = <Frame>get_value(_stack)
     while frame is not None and not is_running(frame):
         frame = frame.below
     return frame
 
 
-cdef Frame frame_of(Scope scope, Frame frame):
-    """The uppermost running frame of a scope at or below `frame`, or None."""
+cdef Frame frame_of(Scope scope, bint even_left):
+    """The uppermost running frame of a scope in this context, or None."""
+    cdef Frame frame = top_frame()
     while frame is not None:
-        if frame.scope is scope and frame.kind <= AGAIN and not frame.left:
-            if is_running(frame):
+        if frame.scope is scope and frame.kind <= AGAIN and is_running(frame):
+            if even_left or not frame.left:
                 return frame
         frame = frame.below
     return None
+
+
+cdef bint is_on_stack(Frame frame, Frame above):
+    """Whether `frame` lies at `above` or below it."""
+    while above is not None and above is not frame:
+        above = above.below
+    return above is not None
 
 
 # ---- push and pop --------------------------------------------------------------------
@@ -104,7 +119,7 @@ cdef Frame push(Scope scope, Arena arena, Kind kind, object handler):
     frame.scope = scope
     frame.arena = arena
     frame.kind = kind
-    frame.below = top_frame()
+    frame.below = <Frame>get_value(_stack)
     if arena is not None:
         frame.generation = arena.generation_now()
     if handler is not None or kind == OUT:
@@ -129,64 +144,117 @@ cdef object handler_below(Frame frame):
 
 
 cdef bint restore_handler(Frame frame) except -1:
-    """Restore the handler below; False: somebody else's is current and was left."""
+    """Restore the handler below; False: somebody else's is current and was left alone.
+
+    That of a workspace that has closed meanwhile is nobody's.
+    """
     if frame.handler is None:
         return True
-    if current_handler() is not frame.handler:
-        return False
-    set_handler(handler_below(frame))
-    return True
+    current = current_handler()
+    if current is frame.handler or is_closed_handler(current):
+        set_handler(handler_below(frame))
+        return True
+    return not is_running(frame)
+
+
+cdef int close(Frame frame, list reports) except -1:
+    """Take one frame off the stack and end its cycle, if it is its cycle's outermost.
+
+    The order is: handler, stale, reset, closed, and only then anything that can run
+    Python code; the collector waits meanwhile.
+    """
+    cdef Scope scope = frame.scope
+    cdef bint restored = True
+    cdef bint ends = (
+        frame.kind == CYCLE and is_running(frame) and not frame.arena.is_others()
+    )
+    if ends:
+        scope._prepare_end(frame)
+    elif frame.kind == AGAIN:
+        scope._forget_again(frame)
+    cdef bint collects = PyGC_Disable()
+    try:
+        restored = restore_handler(frame)
+    finally:
+        if ends:
+            scope._end(frame)
+        frame.done = True
+        try:
+            PyContextVar_Set(_stack, frame.below)
+        finally:
+            if collects:
+                PyGC_Enable()
+    if not restored or (ends and scope._noteworthy):
+        reports.append((frame, restored))
+    return 0
 
 
 cdef int pop(Frame frame, object error) except -1:
-    """Close the top frame, and those below it that were left too early.
+    """Close a frame and those below it that were left too early; then say what is to say.
 
-    The order is: handler, stale, reset, closed, and only then anything that can run
-    Python code. An exception that is passing, `error`, is never replaced.
+    An exception that is passing, `error`, is never replaced.
     """
-    cdef bint restored
-    cdef Scope scope
-    cdef Frame below
-    while True:
-        scope, below = frame.scope, frame.below
-        if frame.kind == CYCLE and is_running(frame):
-            scope._prepare_end(frame)
-        restored = restore_handler(frame)
-        if frame.kind == CYCLE and is_running(frame):
-            scope._end(frame)
-        PyContextVar_Set(_stack, below)
-        if not restored:
-            report_handler(frame, error)
-        if frame.kind == CYCLE:
-            scope._report(error)
-        if below is None or not below.left:
-            return 0
-        frame = below
+    cdef list reports = []
+    cdef Frame left
+    while frame is not None:
+        close(frame, reports)
+        if error is not None and isinstance(error, MemoryError) and frame.kind == CYCLE:
+            frame.scope._explain_refusal(error)
+        left = top_frame()
+        frame = left if left is not None and left.left else None
+    if reports:
+        tell(reports, error)
+    return 0
 
 
-cdef int report_handler(Frame frame, object error) except -1:
-    text = _errors.foreign_handler(frame_name(frame))
+cdef int tell(list reports, object error) except -1:
+    """Warn and raise; the first problem is raised, and has the others as notes."""
+    cdef Frame frame
+    first = None
+    for frame, restored in reports:
+        try:
+            if frame.kind == CYCLE and frame.scope._noteworthy:
+                frame.scope._report(error is not None)
+            if not restored:
+                tell_handler(frame, error)
+        except Exception as problem:
+            if first is None:
+                first = problem
+            else:
+                first.add_note(str(problem))
+    if first is not None:
+        raise first
+    return 0
+
+
+cdef int tell_handler(Frame frame, object error) except -1:
+    warning = _errors.foreign_handler(frame_name(frame))
     if error is None:
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(warning, stacklevel=1)  # the frame of the with statement
     else:
-        error.add_note(str(text))
+        error.add_note(str(warning))
     return 0
 
 
 cdef int leave(Frame frame, object error) except -1:
-    """Pop a frame that should be on top; if it is not, remember that it was left."""
+    """Leave the block of a borrow or a scope_out."""
     cdef Frame top = top_frame()
+    cdef Frame stack = <Frame>get_value(_stack)
     if frame is top:
         return pop(frame, error)
-    if not is_running(frame):
-        return 0
-    while top is not None and top.below is not frame:
-        top = top.below
-    if top is None:
-        return 0  # of another context, which goes on without us
-    frame.left = True
-    problem = _errors.wrong_order(frame_name(frame), frame_name(top_frame()))
-    return complain(problem, error)
+    if is_on_stack(frame, top):
+        if not is_running(frame):
+            frame.done = True
+            return 0
+        frame.left = True
+        problem = _errors.wrong_order(frame_name(frame), frame_name(top))
+        return complain(problem, error)
+    if is_on_stack(frame, stack):  # its cycle is over
+        return pop(frame, error)
+    frame.done = True  # of another context
+    if current_handler() is frame.handler:
+        set_handler(handler_below(frame))
+    return 0
 
 
 cdef int complain(object problem, object error) except -1:
@@ -204,18 +272,21 @@ cdef str frame_name(Frame frame):
     return "scope_out" if frame.scope is None else frame.scope.name
 
 
-cdef str task_name():
-    """The name of the running asyncio task, or None."""
+cdef object current_task():
+    """The running asyncio task, or None."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return None
     try:  # an exception where no loop runs would cost more than all else of an enter
         if asyncio._get_running_loop() is None:
             return None
-        task = asyncio.current_task()
+        return asyncio.current_task()
     except AttributeError:  # asyncio is just being imported
         return None
-    return None if task is None else task.get_name()
+
+
+cdef inline size_t identity(object x) noexcept:
+    return 0 if x is None else <size_t><void *>x
 
 
 cdef str thread_name(unsigned long ident):
@@ -241,17 +312,19 @@ cdef class Scope:
     cdef readonly bint _capture
     cdef public int _watch
     cdef Frame _cycle            # of the open cycle, in whichever context it is
+    cdef list _again             # frames of further enters of it, all contexts
     cdef unsigned long _thread   # who opened it
-    cdef str _task
-    cdef int _forgiven           # exits that may still come after one too early
+    cdef object _task            # name of the asyncio task that did, or None
+    cdef int _forgiven           # exits that may still come after one that was too early
     cdef bint _noteworthy
     cdef wsp_cycle _figures      # of the cycle that ended last
     cdef list _sites
     cdef object __weakref__
 
-    def __init__(self, str name, bint capture):
+    def __init__(self, str name not None, bint capture):
         self.name = name
         self._capture = capture
+        self._again = []
         self._renew()
 
     def _renew(self):
@@ -259,35 +332,51 @@ cdef class Scope:
         self._arena.bind(self)
 
     def __enter__(self):
-        cdef wsp_status status = self._arena.begin()
-        if status == WSP_EFORKED and frame_of(self, top_frame()) is None:
-            self._renew()
+        # Asked first: once the frame is on the stack nothing may fail any more.
+        cdef object task = current_task()
+        cdef object name = None if task is None else task.get_name()
+        # The collector could run Python code while the scope is half open.
+        cdef bint collects = PyGC_Disable()
+        cdef wsp_status status
+        try:
             status = self._arena.begin()
-        if status == WSP_OK:
-            self._open()
-        else:
-            self._enter_again(status)
+            if status == WSP_OK:
+                self._open(task, name)
+        finally:
+            if collects:
+                PyGC_Enable()
+        if status == WSP_EFORKED and frame_of(self, True) is None:
+            self._renew()
+            return self.__enter__()
+        if status != WSP_OK:
+            self._enter_again(status, task)
         return self
 
-    cdef int _open(self) except -1:
+    cdef int _open(self, object task, object name) except -1:
         try:
             self._cycle = push(self, self._arena, CYCLE, self._handler())
         except BaseException:
             self._arena.end(&self._figures)
             raise
+        self._cycle.task = identity(task)
+        self._task = name
+        self._again.clear()
         self._forgiven = 0
         self._thread = PyThread_get_thread_ident()
-        self._task = task_name()
         return 0
 
     cdef object _handler(self):
         return self._arena._capsule if self._capture else None
 
-    cdef int _enter_again(self, wsp_status status) except -1:
+    cdef int _enter_again(self, wsp_status status, object task) except -1:
+        cdef Frame frame
         if status == WSP_EBUSY or status == WSP_EFORKED:
-            if frame_of(self, top_frame()) is None:
-                raise _errors.other_task(self.name, self._task, task_name())
-            push(self, self._arena, AGAIN, self._handler())
+            if frame_of(self, True) is None:
+                here = None if task is None else task.get_name()
+                raise _errors.other_task(self.name, self._task, here)
+            frame = push(self, self._arena, AGAIN, self._handler())
+            frame.task = identity(task)
+            self._again.append(frame)
             return 0
         if status == WSP_ETHREAD:
             raise self._wrong_thread()
@@ -296,37 +385,73 @@ cdef class Scope:
         raise MemoryError
 
     def __exit__(self, kind, error, trace):
-        cdef Frame frame = <Frame>get_value(_stack)
         cdef Frame top = top_frame()
-        if frame is not None and frame is not top and frame.scope is self:
-            top = frame  # of a cycle that is over: its enter was this context's
-        if top is not None and top.scope is self and top.kind <= AGAIN and not top.left:
+        if top is None or top.scope is not self or top.kind > AGAIN or top.left:
+            self._exit_oddly(top, error)
+        elif not self._leave_elsewhere(top):
             if top.kind == CYCLE and self._arena.is_others():
                 self._arena.leave_open()
+                top.done = True
             pop(top, error)
-            return
-        frame = frame_of(self, top)
+
+    cdef int _exit_oddly(self, Frame top, object error) except -1:
+        """Leave when the uppermost running frame of this context is not ours."""
+        cdef Frame frame = <Frame>get_value(_stack)
+        while frame is not top:
+            if frame.scope is self and frame.kind <= AGAIN:
+                return pop(frame, error)  # ours: its cycle ended elsewhere
+            frame = frame.below
+        frame = frame_of(self, False)
         if frame is not None:
             self._forgiven += 1
-            leave(frame, error)
-        elif self._forgiven > 0:
+            frame.left = True
+            problem = _errors.wrong_order(frame_name(frame), frame_name(top))
+            return complain(problem, error)
+        if self._forgiven > 0:
             self._forgiven -= 1
-        elif self._cycle is not None and is_running(self._cycle):
-            self._exit_from_afar(self._cycle, error)
-        else:
-            complain(_errors.not_entered(self.name), error)
+            return 0
+        if self._cycle is None or not is_running(self._cycle):
+            return complain(_errors.not_entered(self.name), error)
+        if self._again:
+            frame = <Frame>self._again.pop()
+            frame.done = True
+            return 0
+        return self._exit_from_afar(self._cycle, error)
+
+    cdef bint _leave_elsewhere(self, Frame top) except -1:
+        """Whether this exit is that of a later enter of this task in another context."""
+        cdef Frame frame
+        if top.kind != CYCLE or not self._again:
+            return False
+        task = identity(current_task())
+        for frame in reversed(self._again):
+            if frame.task == task and not frame.done:
+                frame.done = True
+                self._again.remove(frame)
+                return True
+        return False
 
     cdef int _exit_from_afar(self, Frame frame, object error) except -1:
         """Leave a cycle that was entered in another context or thread."""
         if not self._arena.mine():
             self._arena.leave_open()
+            frame.done = True
+            self._cycle = None
             return 0
         self._prepare_end(frame)
-        restored = restore_handler(frame)
+        cdef bint restored = restore_handler(frame)
         self._end(frame)
-        if not restored:
-            report_handler(frame, error)
-        self._report(error)
+        frame.done = True
+        if self._noteworthy or not restored:
+            tell([(frame, restored)], error)
+        return 0
+
+    cdef int _forget_again(self, Frame frame) except -1:
+        cdef list again = self._again
+        if again and again[-1] is frame:
+            again.pop()
+        elif frame in again:
+            again.remove(frame)
         return 0
 
     cdef int _prepare_end(self, Frame frame) except -1:
@@ -344,12 +469,9 @@ cdef class Scope:
             or (self._watch & ON_ESCAPES and self._figures.escaped_count != 0)
         )
 
-    cdef int _report(self, object error) except -1:
-        if self._noteworthy:
-            self._noteworthy = False
-            self._settle(self._figures, self._sites, error is not None)
-        if error is not None and isinstance(error, MemoryError):
-            self._explain_refusal(error)
+    cdef int _report(self, bint is_passing) except -1:
+        self._noteworthy = False
+        self._settle(self._figures, self._sites, is_passing)
         return 0
 
     cdef object _wrong_thread(self):
@@ -411,7 +533,7 @@ cdef class Borrow:
     cdef Scope _scope
     cdef list _frames
 
-    def __cinit__(self, Scope scope):
+    def __cinit__(self, Scope scope not None):
         self._scope = scope
         self._frames = []
 
@@ -422,7 +544,10 @@ cdef class Borrow:
         return self._scope
 
     def __exit__(self, kind, error, trace):
-        leave(<Frame>self._frames.pop(), error)
+        if self._frames:
+            leave(<Frame>self._frames.pop(), error)
+        else:
+            complain(_errors.not_entered(self._scope.name), error)
 
 
 @cython.final
@@ -438,7 +563,10 @@ cdef class ScopeOut:
         self._frames.append(push(None, None, OUT, None))
 
     def __exit__(self, kind, error, trace):
-        leave(<Frame>self._frames.pop(), error)
+        if self._frames:
+            leave(<Frame>self._frames.pop(), error)
+        else:
+            complain(_errors.not_entered("scope_out"), error)
 
 
 def scope_out():

@@ -27,9 +27,10 @@ def in_scope_of(find: Callable[[], Workspace], function: _F, result: str) -> _F:
     hand_out = _hand_out(result)
     if not callable(function):
         raise _errors.wrong_type("function", "callable", function)
+    runs = _what_runs(function)
     for is_kind, kind in _SUSPENDED:
-        if is_kind(function):
-            raise _errors.suspends(getattr(function, "__name__", "function"), kind)
+        if is_kind(runs):
+            raise _errors.suspends(getattr(runs, "__name__", "function"), kind)
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -37,6 +38,19 @@ def in_scope_of(find: Callable[[], Workspace], function: _F, result: str) -> _F:
             return hand_out(function(*args, **kwargs))
 
     return run  # type: ignore[return-value]
+
+
+def _what_runs(function: Any) -> Any:
+    """Return the function behind partial objects, static methods and instances."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, staticmethod | classmethod):
+            function = function.__func__
+        elif inspect.isroutine(function) or isinstance(function, type):
+            return function
+        else:
+            return type(function).__call__
 
 
 # What would run on after its scope.
@@ -125,7 +139,7 @@ def scoped(
     False
     """
     if callable(name):
-        return scoped()(name)
+        return scoped(None, config, result=result, **fields)(name)
     if name is not None and not isinstance(name, str):
         raise _errors.wrong_type("name", "a string", name)
     _hand_out(result)

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
 from wspace import _arena, _errors, _of_thread
-from wspace._scope import current, open_scopes, scope_out
-from wspace._walk import walk
+from wspace._scope import Scope, current, open_scopes, scope_out
+from wspace._walk import copy_of, walk
 
 if TYPE_CHECKING:
     from wspace._workspace import Workspace
@@ -70,7 +70,7 @@ def detach(x: Any) -> Any:
     >>> kept["weights"].flags.owndata, type(kept["weights"]).__name__
     (True, 'ndarray')
     """
-    return walk(x, _detached)
+    return walk(x, _detached, _library_detached)
 
 
 @overload
@@ -112,7 +112,7 @@ def keep(x: Any) -> Any:
     >>> float(kept.sum()), wspace.is_stale(x)
     (1000.0, True)
     """
-    return walk(x, _kept)
+    return walk(x, _kept, _library_kept)
 
 
 def leverage(x: _T) -> _T:
@@ -146,7 +146,7 @@ def leverage(x: _T) -> _T:
     (True, 3.0)
     """
     target = _enclosing()
-    return detach(x) if target is None else walk(x, _attached_to(target))
+    return detach(x) if target is None else _walk_to(x, target)
 
 
 def leverage_to(x: _T, workspace: Workspace | str) -> _T:
@@ -185,7 +185,7 @@ def leverage_to(x: _T, workspace: Workspace | str) -> _T:
     """
     target = _find(workspace)
     target._check_open("copy into")
-    return walk(x, _attached_to(target))
+    return _walk_to(x, target)
 
 
 def leverage_or_detach(x: _T, workspace: Workspace | str) -> _T:
@@ -215,9 +215,10 @@ def leverage_or_detach(x: _T, workspace: Workspace | str) -> _T:
     ...     wspace.is_attached(wspace.leverage_or_detach(ws.ones(3), "not open"))
     False
     """
+    _target(workspace)
     for target in open_scopes():
         if workspace in (target, target.name):
-            return walk(x, _attached_to(target))
+            return _walk_to(x, target)
     return detach(x)
 
 
@@ -248,7 +249,13 @@ def migrate(x: _T) -> _T:
     True
     """
     target = current()
-    return x if target is None else walk(x, lambda array: _copied(array, target))
+    if target is None:
+        return x
+    return walk(
+        x,
+        lambda array: _copied(array, target),
+        lambda held, _: _library_copied(held, target.borrow()),
+    )
 
 
 def owner(x: _Array) -> Workspace | None:
@@ -383,7 +390,20 @@ def _detached(array: _Array) -> _Array:
     if type(array) is np.ndarray:
         return _arena.copy_out(array)
     with scope_out():
+        if type(array) is np.ma.MaskedArray and array.baseclass is _arena.Array:
+            return _masked_plain(array)  # type: ignore[no-any-return]
         return array.copy(order="K")
+
+
+def _masked_plain(array: Any) -> Any:
+    """Copy a masked array over a checked one into one over a plain one."""
+    mask = array.mask
+    return np.ma.MaskedArray(
+        np.array(array.data, order="K", subok=False),
+        mask=mask if mask is np.ma.nomask else mask.copy(),
+        fill_value=array.fill_value,
+        hard_mask=array.hardmask,
+    )
 
 
 def _kept(array: _Array) -> _Array:
@@ -393,24 +413,42 @@ def _kept(array: _Array) -> _Array:
     return kept
 
 
-def _attached_to(target: Workspace) -> Callable[[_Array], _Array]:
-    """Return the leaf that copies into `target` what is attached elsewhere."""
+def _walk_to(x: _T, target: Workspace) -> _T:
+    """Copy into `target` what is attached elsewhere."""
+
+    def there(array: _Array) -> bool:
+        return _arena.owner_of(array)[1] is target and _arena.in_scope(array)
 
     def leaf(array: _Array) -> _Array:
-        if not _is_attached(array):
-            return array
-        there = _arena.owner_of(array)[1] is target and _arena.in_scope(array)
-        return array if there else _copied(array, target)
+        moves = _is_attached(array) and not there(array)
+        return _copied(array, target) if moves else array
 
-    return leaf
+    def library(held: Any, arrays: list[_Array]) -> Any:
+        moves = any(_is_attached(array) and not there(array) for array in arrays)
+        return _library_copied(held, target.borrow()) if moves else held
+
+    return walk(x, leaf, library)
+
+
+def _library_detached(held: Any, arrays: list[_Array]) -> Any:
+    attached = any(map(_is_attached, arrays))
+    return _library_copied(held, scope_out()) if attached else held
+
+
+def _library_kept(held: Any, arrays: list[_Array]) -> Any:
+    for array in arrays:
+        _kept(array)
+    return held
+
+
+def _library_copied(held: Any, where: AbstractContextManager[object]) -> Any:
+    with where:
+        return copy_of(held)
 
 
 def _copied(array: _Array, target: Workspace) -> _Array:
     """Copy into an open workspace: checked if it is, else of the same type."""
-    if _arena.is_checked(array) or type(array) is np.ndarray:
-        return target._copy_in(array, _arena.is_checked(array))
-    with target.borrow():
-        return array.copy(order="K")
+    return target._copy_in(array, _arena.is_checked(array))
 
 
 def _enclosing() -> Workspace | None:
@@ -422,7 +460,13 @@ def _enclosing() -> Workspace | None:
     return below[0] if below else None
 
 
+def _target(workspace: object) -> None:
+    if not isinstance(workspace, Scope | str):
+        raise _errors.wrong_type("workspace", "a Workspace or its name", workspace)
+
+
 def _find(workspace: Workspace | str) -> Workspace:
+    _target(workspace)
     if not isinstance(workspace, str):
         return workspace
     scopes = open_scopes()

@@ -208,6 +208,35 @@ static void an_arena_owns_what_it_handed_out_and_nothing_else(void) {
   }
 }
 
+static void an_address_leads_to_its_allocation(void) {
+  for (int kind = 0; kind < 3; ++kind) {
+    wsp_options options = wsp_options_default();
+    options.upstream = upstream_of_kind(kind);
+    options.initial = 64 * KIB;
+    options.alignment = kind == 1 ? 256 : 64;
+    wsp_arena *arena = make_arena(&options);
+    char on_stack = 0, *held[12];
+    enter(arena);
+    for (size_t i = 0; i < 12; ++i) held[i] = take(arena, 1000 + 1000 * i * i);
+    wsp_arena_free(arena, held[3]);
+    for (int open = 1; open >= 0; --open) {
+      for (size_t i = 0; i < 12; ++i) {
+        size_t size = 1000 + 1000 * i * i;
+        const char *found = i == 3 ? NULL : held[i];
+        CHECK(wsp_arena_find(arena, held[i]) == found);
+        CHECK(wsp_arena_find(arena, held[i] + size / 2) == found);
+        CHECK(wsp_arena_find(arena, held[i] + size - 1) == found);
+        CHECK(wsp_arena_find(arena, held[i] + size) == NULL);
+        CHECK(wsp_arena_find(arena, held[i] - 1) == NULL); /* a header */
+      }
+      CHECK(wsp_arena_find(arena, &on_stack) == NULL);
+      CHECK(wsp_arena_find(arena, NULL) == NULL);
+      if (open) (void)leave(arena);
+    }
+    wsp_arena_unref(arena);
+  }
+}
+
 static void freeing_null_does_nothing(void) {
   wsp_arena *arena = make_arena_of(64 * KIB, 0);
   wsp_arena_free(arena, NULL);
@@ -289,6 +318,7 @@ int main(void) {
   zeroing_stops_at_memory_that_was_never_used();
   freed_secrets_are_cleared();
   an_arena_owns_what_it_handed_out_and_nothing_else();
+  an_address_leads_to_its_allocation();
   freeing_null_does_nothing();
   the_allocation_on_top_grows_and_shrinks();
   elsewhere_only_the_same_rounding_is_resized();

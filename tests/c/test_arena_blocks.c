@@ -102,6 +102,23 @@ static void the_block_stays_within_its_bound(void) {
   }
 }
 
+/* Addresses for such a block are asked for, more than the machine has memory. */
+static void a_bound_may_be_far_away(void) {
+  for (unsigned bit = 40; bit < 64; bit += 3) {
+    wsp_options options = wsp_options_default();
+    options.max_block = (size_t)1 << bit;
+    wsp_arena *arena = make_arena(&options);
+    CHECK_EQ(wsp_arena_resize(arena, MIB), WSP_OK);
+    CHECK_EQ(wsp_arena_resize(arena, 5 * MIB), WSP_OK);
+    CHECK_EQ(wsp_arena_stats(arena).capacity, 5 * MIB);
+    enter(arena);
+    memset(take(arena, 4 * MIB), 1, 4 * MIB);
+    CHECK_EQ(wsp_arena_stats(arena).spills, 0);
+    (void)leave(arena);
+    wsp_arena_unref(arena);
+  }
+}
+
 static void the_limit_bounds_block_and_outside_together(void) {
   wsp_options options = wsp_options_default();
   options.limit = 200000;
@@ -145,7 +162,9 @@ static void a_full_block_without_spills_says_by_how_much(void) {
   (void)take(arena, 20000); /* what fits is still served */
   wsp_arena_free(arena, b);
   (void)leave(arena); /* survivors are not free, either */
+  CHECK_EQ(wsp_arena_refusal(arena).requested, 40000);
   enter(arena);
+  CHECK_EQ(wsp_arena_refusal(arena).status, WSP_OK); /* none in this cycle */
   CHECK_EQ(wsp_arena_alloc(arena, 40000, 0, 0, &ptr), WSP_EFULL);
   size_t kept = wsp_arena_bytes_for(arena, 30000) + wsp_arena_bytes_for(arena, 20000);
   CHECK_EQ(wsp_arena_refusal(arena).free, 64 * KIB - kept);
@@ -312,6 +331,7 @@ int main(void) {
   a_block_grows_by_a_new_one_elsewhere();
   a_smaller_size_changes_nothing();
   the_block_stays_within_its_bound();
+  a_bound_may_be_far_away();
   the_limit_bounds_block_and_outside_together();
   a_full_block_without_spills_says_by_how_much();
   an_upstream_that_gives_nothing_is_out_of_memory();

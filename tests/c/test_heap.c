@@ -188,6 +188,17 @@ static void the_chunk_before_the_sentinel_joins_unused_memory(void) {
   close_heap();
 }
 
+/* Neither what is free before the sentinel nor what lies behind it is enough alone. */
+static void the_end_of_the_block_counts_as_one(void) {
+  open_heap(20 * 64, 64); /* 19 granules of room */
+  wsp_chunk *a = grab(1), *b = grab(9);
+  give(b);
+  wsp_heap_settle(&heap); /* 10 free, 7 never used */
+  CHECK(a->span == 128 && grab(17) == NULL);
+  CHECK(grab(16) == b && heap.virgin == heap.end);
+  close_heap();
+}
+
 /* A live chunk before the sentinel: unused memory is entered behind it. */
 static void unused_memory_is_entered_behind_a_live_chunk(void) {
   open_heap(64 * KIB, 64);
@@ -263,6 +274,7 @@ int main(void) {
   the_wall_behind_the_current_range_falls();
   the_wall_behind_an_empty_range_falls();
   the_chunk_before_the_sentinel_joins_unused_memory();
+  the_end_of_the_block_counts_as_one();
   unused_memory_is_entered_behind_a_live_chunk();
   what_is_left_of_a_split_chunk_stays_free();
   the_larger_remainder_becomes_the_current_range();

@@ -4,7 +4,7 @@
  * now and then.  Whatever fails is named by seed and step. */
 #include "support.h"
 
-enum { PROGRAMS = 500, STEPS = 400, PIECES = 70, MARKS = 6 };
+enum { PROGRAMS = 300, STEPS = 400, PIECES = 70, MARKS = 6 };
 
 typedef struct piece {
   unsigned char *ptr, fill;
@@ -287,7 +287,8 @@ static bool begin(model *m) {
   if (m->in_cycle) expect_end(m);
   m->open = m->in_cycle = true;
   m->expected.generation += 1;
-  return CHECK_EQ(wsp_arena_enter(m->arena), WSP_OK);
+  return CHECK_EQ(wsp_arena_enter(m->arena), WSP_OK) &&
+         CHECK_EQ(wsp_arena_refusal(m->arena).status, WSP_OK);
 }
 
 /* Everything that an idle arena can be asked; an abandoned cycle ends first. */

@@ -286,6 +286,63 @@ static void what_a_dead_owner_left_can_be_freed(void) {
   wsp_arena_unref(p.arena);
 }
 
+typedef struct host {
+  wsp_arena *arena;
+  wsp_thread *thread;
+  pthread_barrier_t barrier;
+} host;
+
+static void *enter_and_stay(void *ctx) {
+  host *h = ctx;
+  enter(h->arena);
+  (void)take(h->arena, 2000);
+  h->thread = wsp_thread_self();
+  wsp_thread_ref(h->thread);
+  (void)pthread_barrier_wait(&h->barrier); /* has entered */
+  (void)pthread_barrier_wait(&h->barrier); /* has been ended */
+  CHECK_EQ(wsp_arena_generation(h->arena), 2);
+  return NULL;
+}
+
+static void a_host_may_say_that_a_thread_has_ended(void) {
+  host h = {.arena = make_arena_of(64 * KIB, 0)};
+  (void)pthread_barrier_init(&h.barrier, NULL, 2);
+  pthread_t thread = start(enter_and_stay, &h);
+  (void)pthread_barrier_wait(&h.barrier);
+  CHECK(wsp_arena_is_open(h.arena));
+  CHECK_EQ(wsp_arena_enter(h.arena), WSP_ETHREAD);
+  wsp_thread_end(h.thread);
+  CHECK(!wsp_arena_is_open(h.arena) && wsp_arena_in_cycle(h.arena));
+  enter(h.arena);
+  CHECK(wsp_arena_stats(h.arena).cycles == 1 &&
+        wsp_arena_stats(h.arena).retained == 2000);
+  (void)pthread_barrier_wait(&h.barrier);
+  join(thread);
+  (void)leave(h.arena);
+  wsp_arena_unref(h.arena);
+  (void)pthread_barrier_destroy(&h.barrier);
+}
+
+/* On its own thread, too: what it does afterwards it does as another one. */
+static void *end_itself(void *ctx) {
+  wsp_arena *arena = ctx;
+  enter(arena);
+  wsp_thread *self = wsp_thread_self();
+  wsp_thread_ref(self);
+  wsp_thread_end(self);
+  CHECK(!wsp_arena_is_mine(arena) && !wsp_arena_is_open(arena));
+  enter(arena);
+  CHECK(wsp_arena_generation(arena) == 2 && wsp_arena_is_mine(arena));
+  (void)leave(arena);
+  return NULL;
+}
+
+static void a_thread_that_has_ended_goes_on_as_another(void) {
+  wsp_arena *arena = make_arena_of(64 * KIB, 0);
+  elsewhere(end_itself, arena);
+  wsp_arena_unref(arena);
+}
+
 static void *drop_reference(void *ctx) {
   wsp_arena_unref(ctx);
   return NULL;
@@ -313,6 +370,8 @@ int main(void) {
   what_others_freed_is_no_survivor();
   the_cycle_of_a_dead_owner_ends_at_the_next_enter();
   what_a_dead_owner_left_can_be_freed();
+  a_host_may_say_that_a_thread_has_ended();
+  a_thread_that_has_ended_goes_on_as_another();
   the_last_reference_may_go_anywhere();
   return CHECK_SUMMARY();
 }
