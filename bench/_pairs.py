@@ -31,8 +31,10 @@ from typing import Any
 
 import numpy as np
 from _report import (
+    Interval,
     Report,
     Verdict,
+    bootstrap,
     fixed_layout,
     format_count,
     format_ns,
@@ -45,7 +47,8 @@ from _report import (
 # Runs an operation n times; returns the nanoseconds that they took.
 Loop = Callable[[int], int]
 
-clock = time.perf_counter_ns
+# CPU time of the thread: the turns of other processes are not in it.
+clock = time.thread_time_ns
 
 # No pools of threads, no random hashes.
 _ENVIRONMENT = {
@@ -186,16 +189,6 @@ class Row:
     skipped: str = ""
 
 
-@dataclass(frozen=True)
-class Interval:
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.median:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
 @dataclass
 class Outcome:
     """The rows of one case, by the names of the variants."""
@@ -216,14 +209,6 @@ class Outcome:
         return not any(self.rows[variant].skipped for variant in variants)
 
 
-def bootstrap(values: Sequence[float] | np.ndarray) -> Interval:
-    """Return the median and the 95 % interval of it."""
-    values = np.asarray(values)
-    draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
-    low, high = np.percentile(np.median(values[draws], axis=1), [2.5, 97.5])
-    return Interval(float(np.median(values)), float(low), float(high))
-
-
 class _Session:
     """The state of a worker that is sampled."""
 
@@ -237,9 +222,16 @@ class _Session:
         self._loop(1)
 
     def calibrate(self, least_ns: int) -> int:
-        """Return how many operations take as long as that."""
+        """Return how many operations take as long as that.
+
+        All variants take about as long, so that they are interrupted as often.
+        """
         n = 1
-        while n < 1 << 20 and self._loop(n) < least_ns:
+        while n < 1 << 20:
+            start = time.perf_counter_ns()
+            self._loop(n)
+            if time.perf_counter_ns() - start >= least_ns:
+                break
             n *= 2
         return n
 
@@ -311,13 +303,14 @@ class Pairs:
         effort: Effort,
         order: random.Random,
     ) -> None:
-        n = workers[self.variants[0].name].ask("calibrate", effort.least_ns)
-        for worker in workers.values():
-            worker.ask("sample", n, 2)  # malloc and arena settle
+        counts = {}
+        for name, worker in workers.items():
+            counts[name] = worker.ask("calibrate", effort.least_ns)
+            worker.ask("sample", counts[name], 2)  # malloc and arena settle
         for _ in range(effort.rounds):
             for name in order.sample(list(workers), len(workers)):
+                row, n = outcome.rows[name], counts[name]
                 samples = workers[name].ask("sample", n, effort.samples)
-                row = outcome.rows[name]
                 row.ns.append(float(np.median([ns for ns, _ in samples])) / n)
                 row.faults += sum(faults for _, faults in samples)
                 row.operations += n * len(samples)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the benchmarks print and save: the machine, a table, verdicts."""
+"""What the benchmarks print and save: the machine, intervals, a table, verdicts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Interval:
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def bootstrap(values: Sequence[float] | np.ndarray) -> Interval:
+    """Return the median and the 95 % interval of it."""
+    values = np.asarray(values)
+    draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
+    low, high = np.percentile(np.median(values[draws], axis=1), [2.5, 97.5])
+    return Interval(float(np.median(values)), float(low), float(high))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from _report import Report, Verdict, format_size
 import wspace
 
 REPEATING, OTHERS = 1.2, 1.6
-CYCLES, QUICK_CYCLES = 30, 6
+CYCLES, QUICK_CYCLES = 30, 4
 
 
 class Live:

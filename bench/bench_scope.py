@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from itertools import repeat
+from time import perf_counter_ns  # cheaper to read than the CPU time
 from typing import Any
 
 import numpy as np
@@ -114,13 +115,13 @@ def exit_loop(survivors: Callable[[], list[np.ndarray]]) -> Callable[[str], Loop
         def loop(n: int) -> int:
             elapsed = 0
             for _ in repeat(None, n):
-                start = clock()
+                start = perf_counter_ns()
                 ws.__enter__()
                 work()
                 if case == EXIT:
-                    start = clock()
+                    start = perf_counter_ns()
                 ws.__exit__(None, None, None)
-                elapsed += clock() - start
+                elapsed += perf_counter_ns() - start
             assert all(array[0] == 1 for array in old[::100])
             return elapsed
 
@@ -186,7 +187,8 @@ def judge_exit(outcome: Outcome) -> list[Verdict]:
 
 def measure(quick: bool) -> Report:
     report = Report(PAIR_HEADINGS)
-    for case, pairs in ((ENTER_AND_EXIT, SCOPES), (EXIT, EXITS), (CYCLE, EXITS)):
+    cases = [(ENTER_AND_EXIT, SCOPES), (EXIT, EXITS), (CYCLE, EXITS)]
+    for case, pairs in cases[:2] if quick else cases:
         outcome = pairs.run(case, quick)
         add_outcome(report, outcome, case)
         if case == ENTER_AND_EXIT:

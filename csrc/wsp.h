@@ -23,7 +23,8 @@
  *   wsp_arena_free, _owns, _stats, _ref and _unref may be called from any thread at any
  *   time.  Functions marked OWNER return WSP_ETHREAD on any other thread and change
  *   nothing; functions marked IDLE need an arena that is not open (WSP_EBUSY) and must
- *   not be called from two threads at once.
+ *   not be called from two threads at once; they give WSP_EFORKED in the child of a
+ * fork.
  *
  * Errors
  *   A function that can fail returns a wsp_status and leaves its results untouched and
@@ -62,7 +63,7 @@ typedef enum wsp_status {
   WSP_EINVAL,    /* an argument is out of its range */
   WSP_EOVERFLOW, /* a size does not fit an address space */
   WSP_ETHREAD,   /* the arena is open on another thread, or not open on this one */
-  WSP_ESTALE,    /* a mark of another cycle, or one that was rewound already */
+  WSP_ESTALE,    /* a mark of another cycle */
   WSP_EBUSY,     /* the arena is open */
   WSP_ECLOSED,   /* the arena was closed for good */
   WSP_EFORKED    /* the arena belongs to the process that this one was forked from */
@@ -153,6 +154,7 @@ typedef struct wsp_cycle {
   size_t high_water; /* most bytes in use at once by this cycle's allocations */
   size_t need;       /* size of a block that would have held it without a spill */
   size_t spilled;    /* most bytes in spills at once */
+  size_t carried;    /* bytes of survivors in the block when it began */
   size_t escaped;    /* bytes, as asked, of survivors that were not excused */
   uint64_t escaped_count;
   uint64_t allocations;
@@ -161,7 +163,8 @@ typedef struct wsp_cycle {
 
 /* Begin a cycle: the calling thread becomes the owner, the generation goes up by one.
  * An abandoned cycle, or one whose thread has ended, is reset first.
- * Errors: WSP_EBUSY (this thread has it open), WSP_ETHREAD, WSP_ECLOSED, WSP_EFORKED.
+ * Errors: WSP_EBUSY (this thread has it open), WSP_ETHREAD, WSP_ECLOSED, WSP_EFORKED,
+ * WSP_ENOMEM (no record of the thread).
  */
 WSP_NODISCARD wsp_status wsp_arena_enter(wsp_arena *arena);
 
@@ -187,12 +190,18 @@ uint64_t wsp_arena_generation(const wsp_arena *arena);
 
 /* Make the block at least `capacity` bytes, in place where the addresses allow it, else
  * by a new block.  More than max_block or the limit allow is cut to what they allow.
- * IDLE.  Errors: WSP_ENOMEM. */
+ * IDLE.  Errors: WSP_ENOMEM (or too little is allowed to hold anything), WSP_ECLOSED.
+ */
 WSP_NODISCARD wsp_status wsp_arena_resize(wsp_arena *arena, size_t capacity);
 
 /* Go on in another block of the same size and leave this one to its survivors; its free
  * pages go back at once.  IDLE.  Errors: WSP_ENOMEM. */
 WSP_NODISCARD wsp_status wsp_arena_move(wsp_arena *arena);
+
+/* Bring the first `size` bytes of the block into memory, so that later cycles, whose
+ * free ranges differ as survivors come and go, meet no page that was never touched.
+ * IDLE. */
+WSP_NODISCARD wsp_status wsp_arena_warm(wsp_arena *arena, size_t size);
 
 /* Give back the memory behind everything that is free, keep the addresses; returns the
  * bytes given back.  IDLE, else 0. */
@@ -228,8 +237,8 @@ WSP_NODISCARD wsp_status wsp_arena_alloc(wsp_arena *arena, size_t size, uint32_t
 /* Give an allocation back; NULL is allowed.  `ptr` must be owned by the arena. */
 void wsp_arena_free(wsp_arena *arena, void *ptr);
 
-/* Change the size without moving: possible for the allocation on top of the block, and
- * where the rounded size stays the same.  OWNER, or the second case only.  Returns
+/* Change the size of an allocation of this cycle without moving it: possible on top of
+ * the block, and where the rounded size stays the same.  OWNER, else false.  Returns
  * whether it was done. */
 bool wsp_arena_try_resize(wsp_arena *arena, void *ptr, size_t size);
 
@@ -239,6 +248,9 @@ bool wsp_arena_owns(const wsp_arena *arena, const void *ptr);
 /* The allocation that an address inside its data belongs to; NULL: none that is alive,
  * or the arena is open on another thread.  Walks the block: for rare questions. */
 const void *wsp_arena_find(wsp_arena *arena, const void *ptr);
+
+/* Was it made in the process that this one was forked from. */
+bool wsp_arena_is_inherited(const wsp_arena *arena);
 
 /* Size as asked, and generation, of an allocation. */
 size_t wsp_size(const void *ptr);
@@ -276,8 +288,7 @@ typedef struct wsp_mark {
 WSP_NODISCARD wsp_status wsp_checkpoint(wsp_arena *arena, wsp_mark *out);
 
 /* Free the raw allocations made since the mark; the others stay.  A mark may be rewound
- * to again.  OWNER.  Errors: WSP_ESTALE (made in another cycle, or later than a mark
- * that was rewound to since). */
+ * to again.  OWNER.  Errors: WSP_ESTALE (made in another cycle). */
 WSP_NODISCARD wsp_status wsp_rewind(wsp_arena *arena, const wsp_mark *mark);
 
 /* ---- statistics ---------------------------------------------------------- */

@@ -6,6 +6,10 @@ static wsp_status refuse(wsp_arena *arena, size_t size, wsp_status status) {
   const wsp_heap *heap = arena->heap;
   size_t capacity = heap == NULL ? 0 : heap->capacity;
   size_t used = heap == NULL ? 0 : WSP_GET(heap->used);
+  if (heap == NULL && arena->limit != SIZE_MAX) { /* the limit is all there is */
+    capacity = arena->limit;
+    used = WSP_GET(arena->outside_used);
+  }
   arena->refusal = (wsp_refusal){.status = status,
                                  .requested = size,
                                  .free = capacity > used ? capacity - used : 0,
@@ -13,15 +17,15 @@ static wsp_status refuse(wsp_arena *arena, size_t size, wsp_status status) {
   return status;
 }
 
-/* Fill in a chunk that was just taken and count it.  `virgin` is where the heap's
+/* Fill in a chunk that was just taken and count it.  `dirty` is where the heap's
  * unused memory began before: what lies beyond its header was zero if the heap is. */
 static void *hand_out(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk, size_t size,
-                      uint32_t flags, uint32_t site, const char *virgin) {
+                      uint32_t flags, uint32_t site, const char *dirty) {
   char *data = wsp_data(chunk);
   chunk->size = size;
   chunk->generation = arena->open_generation;
   chunk->serial = ++arena->serial;
-  chunk->site = site;
+  chunk->site = (uint16_t)(site <= UINT16_MAX ? site : 0);
   chunk->flags = 0;
   WSP_ADD(heap->used, chunk->span);
   WSP_ADD(heap->live, 1);
@@ -35,13 +39,13 @@ static void *hand_out(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk, size_t
   WSP_ADD(arena->allocations, 1);
   wsp_unbury(data, size);
   if (flags & WSP_ZERO) {
-    size_t dirty = size;
+    size_t clear = size;
     if (heap->zeroed) {
-      const char *clean = virgin + sizeof(wsp_chunk);
-      dirty = data >= clean ? 0 : (size_t)(clean - data);
-      if (dirty > size) dirty = size;
+      const char *clean = dirty + sizeof(wsp_chunk);
+      clear = data >= clean ? 0 : (size_t)(clean - data);
+      if (clear > size) clear = size;
     }
-    memset(data, 0, dirty);
+    memset(data, 0, clear);
   }
   if (WSP_UNLIKELY((flags & WSP_RAW) || (arena->flags & WSP_RECORD))) {
     if (flags & WSP_RAW) chunk->flags |= WSP_IS_RAW;
@@ -70,11 +74,11 @@ static wsp_status take_outside(wsp_arena *arena, wsp_need need, size_t size,
     return refuse(arena, size, WSP_EFULL);
   wsp_heap *heap = NULL;
   wsp_chunk *chunk = NULL;
-  const char *virgin = NULL;
+  const char *dirty = NULL;
   for (size_t i = 0; chunk == NULL && i < arena->heaps_room; ++i) {
     heap = arena->heaps[i];
     if (heap == NULL || !heap->outside || heap->retired) continue;
-    virgin = heap->virgin;
+    dirty = heap->dirty;
     chunk = wsp_heap_take(heap, need);
   }
   if (chunk == NULL) {
@@ -82,12 +86,16 @@ static wsp_status take_outside(wsp_arena *arena, wsp_need need, size_t size,
     heap = wsp_place_outside(arena, need);
     wsp_lock_give(arena->lock);
     if (heap == NULL) return refuse(arena, size, WSP_ENOMEM);
-    virgin = heap->virgin;
+    dirty = heap->dirty;
     chunk = wsp_heap_take(heap, need);
     if (chunk == NULL) return refuse(arena, size, WSP_ENOMEM);
   }
-  heap->touched = true;
-  *out = hand_out(arena, heap, chunk, size, flags, site, virgin);
+  if (!heap->touched) {
+    heap->touched = true;
+    heap->given = 0;
+    wsp_place_publish(arena);
+  }
+  *out = hand_out(arena, heap, chunk, size, flags, site, dirty);
   count_outside(arena, chunk);
   return WSP_OK;
 }
@@ -101,13 +109,13 @@ static WSP_NOINLINE wsp_status alloc_slow(wsp_arena *arena, wsp_need need, size_
     placed = wsp_place_block(arena, arena->initial);
     wsp_lock_give(arena->lock);
   }
-  wsp_drain(arena);
+  (void)wsp_drain(arena);
   wsp_heap *heap = arena->heap;
   if (heap != NULL) {
-    const char *virgin = heap->virgin;
+    const char *dirty = heap->dirty;
     wsp_chunk *chunk = wsp_heap_take(heap, need);
     if (chunk != NULL) {
-      *out = hand_out(arena, heap, chunk, size, flags, site, virgin);
+      *out = hand_out(arena, heap, chunk, size, flags, site, dirty);
       return WSP_OK;
     }
   }
@@ -125,10 +133,10 @@ wsp_status wsp_arena_alloc(wsp_arena *arena, size_t size, uint32_t flags, uint32
     return refuse(arena, size, WSP_EOVERFLOW);
   wsp_heap *heap = arena->heap;
   if (WSP_LIKELY(heap != NULL)) {
-    const char *virgin = heap->virgin;
+    const char *dirty = heap->dirty;
     wsp_chunk *chunk = wsp_heap_take(heap, need);
     if (WSP_LIKELY(chunk != NULL)) {
-      *out = hand_out(arena, heap, chunk, size, flags, site, virgin);
+      *out = hand_out(arena, heap, chunk, size, flags, site, dirty);
       return WSP_OK;
     }
   }
@@ -170,8 +178,8 @@ static WSP_NOINLINE void free_retired(wsp_arena *arena, wsp_heap *heap,
   wsp_chunk *merged = wsp_heap_merge(heap, chunk);
   arena->untidy = true;
   char *data = wsp_data(merged), *limit = (char *)merged + merged->span;
-  (void)wsp_block_purge(&heap->block, &arena->source, from > data ? from : data,
-                        to < limit ? to : limit);
+  heap->given += wsp_block_purge(&heap->block, &arena->source,
+                                 from > data ? from : data, to < limit ? to : limit);
 }
 
 void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk) {
@@ -187,11 +195,11 @@ void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk) {
     free_retired(arena, heap, chunk);
     return;
   }
-  wsp_heap_give(heap, chunk, wsp_class_of_span(chunk->span, heap->granule));
+  wsp_heap_give(heap, chunk);
 }
 
-/* The arena is open on another thread, which does not take the lock: push the chunk on
- * its list, linked through the dead data. */
+/* The arena may be open on another thread, which does not take the lock: push the chunk
+ * on a list, linked through the dead data. */
 static void push_remote(wsp_arena *arena, wsp_chunk *chunk) {
   wsp_chunk **link = wsp_data(chunk);
   wsp_unbury(link, sizeof *link);
@@ -202,8 +210,8 @@ static void push_remote(wsp_arena *arena, wsp_chunk *chunk) {
       &arena->remote, &head, chunk, memory_order_release, memory_order_relaxed));
 }
 
-void wsp_drain(wsp_arena *arena) {
-  if (atomic_load_explicit(&arena->remote, memory_order_relaxed) == NULL) return;
+bool wsp_drain(wsp_arena *arena) {
+  if (atomic_load_explicit(&arena->remote, memory_order_relaxed) == NULL) return false;
   wsp_chunk *chunk =
       atomic_exchange_explicit(&arena->remote, NULL, memory_order_acquire);
   while (chunk != NULL) {
@@ -211,20 +219,18 @@ void wsp_drain(wsp_arena *arena) {
     wsp_chunk_free(arena, chunk);
     chunk = next;
   }
+  return true;
 }
 
 static WSP_NOINLINE void free_elsewhere(wsp_arena *arena, wsp_chunk *chunk) {
   if (wsp_is_forked(arena)) return; /* the lock may be held by a thread of the parent */
-  if (WSP_GET(arena->owner) != NULL) {
-    push_remote(arena, chunk);
-    return;
-  }
+  push_remote(arena, chunk);
+  /* The owner drains the list, at the end of its cycle at the latest; it may just have
+   * done so for the last time. */
+  if (WSP_GET(arena->owner) != NULL) return;
   wsp_lock_take(arena->lock);
-  if (WSP_GET(arena->owner) != NULL) { /* opened meanwhile */
-    push_remote(arena, chunk);
-  } else {
-    wsp_drain(arena);
-    wsp_chunk_free(arena, chunk);
+  if (WSP_GET(arena->owner) == NULL) {
+    (void)wsp_drain(arena);
     if (arena->untidy) wsp_place_tidy_retired(arena);
     arena->untidy = true; /* the next cycle may find better ranges */
   }
@@ -251,7 +257,7 @@ bool wsp_arena_try_resize(wsp_arena *arena, void *ptr, size_t size) {
   wsp_heap *heap = arena->heaps[chunk->heap];
   size_t old_span = chunk->span, old_size = chunk->size;
   if (need.span != old_span) {
-    if (heap->outside || !wsp_heap_resize_top(heap, chunk, need.span)) return false;
+    if (heap->outside || !wsp_heap_resize_top(heap, chunk, need)) return false;
     WSP_ADD(heap->used, need.span - old_span); /* wraps when smaller, and back */
     WSP_ADD(arena->tally.used, need.span - old_span);
     size_t used = WSP_GET(arena->tally.used);

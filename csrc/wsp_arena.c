@@ -88,7 +88,7 @@ static wsp_status lock_idle(wsp_arena *arena) {
   if (status != WSP_OK) return status;
   wsp_lock_take(arena->lock);
   if (WSP_GET(arena->owner) == NULL) {
-    wsp_drain(arena);
+    if (wsp_drain(arena) || arena->untidy) wsp_tidy(arena);
     return WSP_OK;
   }
   wsp_lock_give(arena->lock);
@@ -146,12 +146,21 @@ wsp_status wsp_arena_move(wsp_arena *arena) {
   return status;
 }
 
+wsp_status wsp_arena_warm(wsp_arena *arena, size_t size) {
+  wsp_status status = lock_idle(arena);
+  if (status != WSP_OK) return status;
+  if (arena->heap != NULL) wsp_heap_warm(arena->heap, &arena->source, size);
+  wsp_lock_give(arena->lock);
+  return WSP_OK;
+}
+
 size_t wsp_arena_trim(wsp_arena *arena) {
   size_t given = 0;
   if (lock_idle(arena) != WSP_OK) return 0;
   for (size_t i = 0; i < arena->heaps_room; ++i)
     if (arena->heaps[i] != NULL)
       given += wsp_heap_purge(arena->heaps[i], &arena->source);
+  wsp_place_publish(arena);
   wsp_lock_give(arena->lock);
   return given;
 }
@@ -195,6 +204,8 @@ const void *wsp_arena_find(wsp_arena *arena, const void *ptr) {
   wsp_lock_give(arena->lock);
   return found;
 }
+
+bool wsp_arena_is_inherited(const wsp_arena *arena) { return wsp_is_forked(arena); }
 
 size_t wsp_size(const void *ptr) { return wsp_chunk_of(ptr)->size; }
 

@@ -10,6 +10,7 @@ typedef struct wsp_tally {
   _Atomic size_t used, peak, spilled_peak;
   size_t live, size;
   size_t excused_live, excused_size;
+  size_t carried; /* by survivors in the block when the cycle began */
   uint64_t allocations;
   bool outside; /* something was served while there was no block */
 } wsp_tally;
@@ -55,7 +56,7 @@ _Static_assert(sizeof(struct wsp_arena) <= 1024, "captured arrays may pin it for
 
 static inline bool wsp_owned_by_me(const wsp_arena *arena) {
   wsp_thread *owner = WSP_GET(arena->owner);
-  return owner != NULL && owner == wsp_thread_self();
+  return owner != NULL && owner == wsp_self;
 }
 
 static inline bool wsp_is_forked(const wsp_arena *arena) {
@@ -78,12 +79,14 @@ void wsp_place_publish(wsp_arena *arena);
 
 /* Give a live chunk back; needs the lock, or the owner. */
 void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk);
-/* Free what other threads have pushed. */
-void wsp_drain(wsp_arena *arena);
+/* Free what other threads have pushed; false: nothing. */
+bool wsp_drain(wsp_arena *arena);
 
 /* ---- wsp_cycle.c --------------------------------------------------------- */
 
-void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out); /* needs the lock */
+/* Both need the lock. */
+void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out);
+void wsp_tidy(wsp_arena *arena);
 
 /* ---- wsp_mark.c: the list of raw and recorded allocations ---------------- */
 

@@ -39,12 +39,15 @@ bool wsp_block_commit(wsp_block *block, wsp_source *source, size_t size) {
   return true;
 }
 
-void wsp_block_populate(wsp_block *block, wsp_source *source, const char *from) {
-  size_t first;
+void wsp_block_populate(wsp_block *block, wsp_source *source, const char *from,
+                        const char *to) {
+  size_t first, last;
   if (!wsp_align_up((size_t)(from - block->base), source->up.page, &first)) return;
-  if (first >= block->committed) return;
+  if (!wsp_align_up((size_t)(to - block->base), source->up.page, &last)) return;
+  if (last > block->committed) last = block->committed;
+  if (first >= last) return;
   WSP_ADD(source->calls, 1);
-  source->up.advise(source->up.ctx, block->base + first, block->committed - first,
+  source->up.advise(source->up.ctx, block->base + first, last - first,
                     WSP_ADVICE_POPULATE);
 }
 

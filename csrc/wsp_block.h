@@ -34,8 +34,9 @@ void wsp_source_purge(wsp_source *source, char *base, size_t size);
  * has changed.  Requires size <= reserved. */
 WSP_NODISCARD bool wsp_block_commit(wsp_block *block, wsp_source *source, size_t size);
 
-/* Bring what is committed from `from` on into memory.  Nothing there may be in use. */
-void wsp_block_populate(wsp_block *block, wsp_source *source, const char *from);
+/* Bring [from, to), which is committed and not in use, into memory. */
+void wsp_block_populate(wsp_block *block, wsp_source *source, const char *from,
+                        const char *to);
 
 /* Give back the memory of the pages that lie wholly in [from, to); returns their bytes.
  */

@@ -4,7 +4,7 @@
 
 /* Make what is free the next cycle's: all of a block, or what lies between survivors.
  * What was spilled goes back. */
-static void tidy(wsp_arena *arena) {
+void wsp_tidy(wsp_arena *arena) {
   arena->untidy = false;
   for (size_t i = 0; i < arena->heaps_room; ++i) {
     wsp_heap *heap = arena->heaps[i];
@@ -15,7 +15,6 @@ static void tidy(wsp_arena *arena) {
         wsp_heap_clear(heap);
       else
         wsp_heap_settle(heap);
-      wsp_heap_warm(heap, &arena->source);
     } else if (empty) {
       wsp_place_drop(arena, heap);
     } else if (heap->touched) {
@@ -26,17 +25,21 @@ static void tidy(wsp_arena *arena) {
   wsp_place_tidy_retired(arena);
 }
 
+/* What a block would have had to hold: all at once, or, where it was large enough for
+ * that and its free ranges were not, what was spilled on top of it. */
 static size_t need_of(const wsp_arena *arena) {
   const wsp_tally *tally = &arena->tally;
-  size_t base = arena->heap == NULL ? 0 : arena->heap->capacity;
-  size_t more =
-      arena->heap == NULL ? WSP_GET(tally->peak) : WSP_GET(tally->spilled_peak);
-  return more == 0 ? base : base + more + arena->granule + sizeof(wsp_chunk);
+  size_t capacity = WSP_GET(arena->capacity), spilled = WSP_GET(tally->spilled_peak);
+  size_t all = WSP_GET(tally->peak) + tally->carried;
+  size_t extra = arena->granule + sizeof(wsp_chunk);
+  if (capacity == 0) return all == 0 ? 0 : all + extra;
+  if (spilled == 0) return capacity;
+  return all > capacity ? all + extra : capacity + spilled + extra;
 }
 
 void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
   wsp_tally *tally = &arena->tally;
-  wsp_drain(arena);
+  (void)wsp_drain(arena);
   if (arena->listed != NULL) {
     wsp_list_rewind(arena, 0);
     wsp_list_forget(arena);
@@ -46,6 +49,7 @@ void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
                      .high_water = peak,
                      .need = need_of(arena),
                      .spilled = WSP_GET(tally->spilled_peak),
+                     .carried = tally->carried,
                      .escaped = tally->size - tally->excused_size,
                      .escaped_count = tally->live - tally->excused_live,
                      .allocations = tally->allocations,
@@ -59,7 +63,7 @@ void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
   memset(tally, 0, sizeof *tally);
   arena->open_generation = 0;
   arena->in_cycle = false;
-  tidy(arena);
+  wsp_tidy(arena);
 }
 
 static void disown(wsp_arena *arena) {
@@ -90,8 +94,15 @@ wsp_status wsp_arena_enter(wsp_arena *arena) {
   if (status == WSP_EBUSY && WSP_GET(arena->owner) != self) status = WSP_ETHREAD;
   if (status == WSP_OK && arena->closed) status = WSP_ECLOSED;
   if (status == WSP_OK) {
-    wsp_drain(arena);
-    if (arena->untidy) tidy(arena);
+    if (wsp_drain(arena) || arena->untidy) wsp_tidy(arena);
+    wsp_heap *heap = arena->heap;
+    if (heap != NULL) {
+      arena->tally.carried = WSP_GET(heap->used);
+      if (heap->given != 0) {
+        heap->given = 0; /* about to be used again */
+        wsp_place_publish(arena);
+      }
+    }
     WSP_ADD(arena->generation, 1);
     arena->open_generation = WSP_GET(arena->generation);
     arena->in_cycle = true;
@@ -108,7 +119,7 @@ wsp_status wsp_arena_reset(wsp_arena *arena, wsp_cycle *out) {
   wsp_lock_take(arena->lock);
   wsp_end_cycle(arena, out);
   disown(arena);
-  wsp_drain(arena); /* pushed while we were at it */
+  if (wsp_drain(arena)) arena->untidy = true; /* pushed while we were at it */
   wsp_lock_give(arena->lock);
   return WSP_OK;
 }

@@ -26,24 +26,28 @@ static unsigned class_floor(size_t n) {
   return EXACT - 1 + ((log - 5) << STEPS_LOG2) + step - (1u << STEPS_LOG2);
 }
 
+/* Granules are powers of two: shift, a division would be the dearest step of all. */
+static unsigned granule_log2(size_t granule) { return wsp_lowest_bit(granule); }
+
 bool wsp_need_of(size_t size, size_t granule, wsp_need *out) {
-  size_t n = size / granule + (size % granule != 0);
+  if (size > PTRDIFF_MAX / 4) return false;
+  size_t n = (size + granule - 1) >> granule_log2(granule);
   if (n < EXACT) {
     if (n == 0) n = 1;
   } else {
-    if (n > PTRDIFF_MAX / 4 / granule) return false;
     size_t step = (size_t)1 << (log2_floor(n) - STEPS_LOG2);
     n = (n + step - 1) & ~(step - 1);
   }
   unsigned cls = class_floor(n);
   if (cls >= WSP_CLASSES) return false;
   out->cls = cls;
-  out->span = (n + 1) * granule; /* the header takes one granule, padded in front */
+  /* The header takes one granule, padded in front. */
+  out->span = (n + 1) << granule_log2(granule);
   return true;
 }
 
 unsigned wsp_class_of_span(size_t span, size_t granule) {
-  return class_floor(span / granule - 1);
+  return class_floor((span >> granule_log2(granule)) - 1);
 }
 
 /* Chunks without room for data are in no bin; they wait for a neighbor to be freed. */

@@ -20,6 +20,7 @@ static void put_sentinel(wsp_heap *heap, char *at) {
   wsp_chunk *sentinel = (wsp_chunk *)at;
   wsp_unbury(sentinel, sizeof *sentinel);
   heap->virgin = at;
+  if (at > heap->dirty) heap->dirty = at;
   sentinel->state = WSP_SENTINEL;
   sentinel->span = 0;
 }
@@ -31,10 +32,17 @@ void wsp_heap_extend(wsp_heap *heap, size_t capacity) {
   heap->capacity = capacity;
   heap->end = heap->first + room / heap->granule * heap->granule;
   heap->quick_bytes_most = capacity / 4;
+#if WSP_ASAN
+  char *unused = heap->dirty != NULL ? heap->dirty : heap->first;
+  unused += sizeof(wsp_chunk);
+  char *to = heap->block.base + heap->block.committed;
+  if (unused < to) wsp_bury(unused, (size_t)(to - unused));
+#endif
 }
 
-/* Nothing was ever handed out. */
+/* Nothing is handed out. */
 static void start_fresh(wsp_heap *heap) {
+  heap->top_prev = 0;
   put_sentinel(heap, heap->first);
   ((wsp_chunk *)heap->virgin)->prev_span = 0;
   heap->bump = heap->limit = heap->virgin;
@@ -83,12 +91,14 @@ static void range_enter(wsp_heap *heap, wsp_chunk *chunk) {
   heap->top_prev = chunk->prev_span;
 }
 
-static wsp_chunk *range_bump(wsp_heap *heap, size_t span) {
+static wsp_chunk *range_bump(wsp_heap *heap, wsp_need need) {
+  size_t span = need.span;
   wsp_chunk *chunk = (wsp_chunk *)heap->bump;
   wsp_unbury(chunk, sizeof *chunk);
   chunk->span = span;
   chunk->prev_span = heap->top_prev;
   chunk->heap = heap->index;
+  chunk->cls = (uint16_t)need.cls;
   chunk->state = WSP_LIVE;
   heap->top_prev = span;
   heap->bump += span;
@@ -157,17 +167,18 @@ void wsp_heap_flush(wsp_heap *heap) {
   if (heap->quick_count != 0) quick_empty(heap, true);
 }
 
-/* Serve from a free chunk.  What is left of it becomes the current range when it is the
- * larger one, so that requests that follow are bumped again. */
+/* Serve from a free chunk.  What is left of it becomes the current range if there is
+ * none, so that requests that follow are bumped; a range that is there stays, since
+ * leaving it for a larger one is next fit, which fragments more. */
 static wsp_chunk *take_fit(wsp_heap *heap, wsp_need need) {
   wsp_chunk *chunk = wsp_fit_find(&heap->fit, need.cls);
   if (chunk == NULL) return NULL;
   wsp_fit_remove(&heap->fit, chunk, heap->granule);
   size_t left = chunk->span - need.span;
-  if (left > range_left(heap)) {
+  if (left != 0 && range_left(heap) == 0) {
     range_leave(heap);
     range_enter(heap, chunk);
-    return range_bump(heap, need.span);
+    return range_bump(heap, need);
   }
   chunk->state = WSP_LIVE;
   if (left != 0) {
@@ -181,6 +192,7 @@ static wsp_chunk *take_fit(wsp_heap *heap, wsp_need need) {
     wsp_fit_insert(&heap->fit, rest, heap->granule);
   }
   chunk->heap = heap->index;
+  chunk->cls = (uint16_t)need.cls;
   return chunk;
 }
 
@@ -215,7 +227,7 @@ static wsp_chunk *take_virgin(wsp_heap *heap, wsp_need need) {
     put_sentinel(heap, heap->bump + need.span);
     heap->limit = heap->virgin;
   }
-  return range_bump(heap, need.span);
+  return range_bump(heap, need);
 }
 
 /* Out of line, so that the fast path in the header stays a few instructions.  Memory
@@ -223,12 +235,13 @@ static wsp_chunk *take_virgin(wsp_heap *heap, wsp_need need) {
  */
 WSP_NOINLINE wsp_chunk *wsp_heap_take_slow(wsp_heap *heap, wsp_need need) {
   wsp_heap_flush(heap);
-  if (need.span <= range_left(heap)) return range_bump(heap, need.span);
+  if (need.span <= range_left(heap)) return range_bump(heap, need);
   wsp_chunk *chunk = take_fit(heap, need);
   return chunk != NULL ? chunk : take_virgin(heap, need);
 }
 
-bool wsp_heap_resize_top(wsp_heap *heap, wsp_chunk *chunk, size_t span) {
+bool wsp_heap_resize_top(wsp_heap *heap, wsp_chunk *chunk, wsp_need need) {
+  size_t span = need.span;
   if ((char *)after(chunk) != heap->bump) return false;
   char *bump = (char *)chunk + span;
   if (span > chunk->span) {
@@ -242,6 +255,7 @@ bool wsp_heap_resize_top(wsp_heap *heap, wsp_chunk *chunk, size_t span) {
   }
   heap->bump = bump;
   heap->top_prev = chunk->span = span;
+  chunk->cls = (uint16_t)need.cls;
   return true;
 }
 
@@ -251,12 +265,12 @@ void wsp_heap_clear(wsp_heap *heap) {
   assert(WSP_GET(heap->live) == 0 && WSP_GET(heap->used) == 0);
   if (heap->quick_count != 0) quick_empty(heap, false);
   wsp_fit_clear(&heap->fit);
-  heap->bump = heap->first;
-  heap->limit = heap->virgin;
-  heap->top_prev = 0;
 #if WSP_ASAN
-  wsp_bury(heap->first, (size_t)(heap->virgin - heap->first));
+  wsp_bury(heap->first, (size_t)(heap->dirty - heap->first));
 #endif
+  /* Not one large range, which would be bumped through before anything is merged: every
+   * cycle is packed as tightly as the first. */
+  start_fresh(heap);
 }
 
 void wsp_heap_settle(wsp_heap *heap) {
@@ -269,35 +283,43 @@ void wsp_heap_retire(wsp_heap *heap) {
   heap->retired = true;
 }
 
-void wsp_heap_warm(wsp_heap *heap, wsp_source *source) {
-  bool had_survivors = heap->carries, moved = heap->virgin != heap->virgin_was;
-  heap->carries = WSP_GET(heap->live) != 0;
-  heap->virgin_was = heap->virgin;
-  if (!heap->warm && had_survivors && heap->carries && moved) {
-    heap->warm = true;
-    wsp_block_populate(&heap->block, source, heap->virgin + sizeof(wsp_chunk));
-  }
+void wsp_heap_warm(wsp_heap *heap, wsp_source *source, size_t size) {
+  const char *from = heap->dirty + sizeof(wsp_chunk);
+  const char *to = heap->block.base + (size < heap->capacity ? size : heap->capacity);
+  if (heap->warm > from) from = heap->warm;
+  if (from >= to) return;
+  wsp_block_populate(&heap->block, source, from, to);
+  heap->warm = to;
 }
 
 /* Nothing is alive: the block is fresh again. */
 static size_t purge_all(wsp_heap *heap, wsp_source *source) {
-  size_t touched = (size_t)(heap->virgin - heap->block.base) + sizeof(wsp_chunk);
-  heap->retired = heap->warm = heap->carries = false;
+  if (heap->dirty == heap->first && heap->warm == NULL) return 0;
+  const char *used = heap->warm > heap->dirty ? heap->warm : heap->dirty;
+  size_t touched = (size_t)(used - heap->block.base) + sizeof(wsp_chunk);
+  heap->retired = false;
+  heap->warm = NULL;
   if (!wsp_align_up(touched, source->up.page, &touched)) return 0;
+  if (touched > heap->block.committed) touched = heap->block.committed;
   wsp_heap_clear(heap);
   wsp_source_purge(source, heap->block.base, touched);
-  start_fresh(heap);
+  heap->dirty = heap->first;
+  start_fresh(heap); /* its sentinel went with the pages */
+  heap->given = heap->block.committed;
   return touched;
 }
 
 size_t wsp_heap_purge(wsp_heap *heap, wsp_source *source) {
   if (WSP_GET(heap->live) == 0) return purge_all(heap, source);
   size_t given = 0;
+  heap->warm = NULL;
   wsp_heap_settle(heap);
   for (unsigned cls = 0; cls < WSP_CLASSES; ++cls) {
     for (wsp_chunk *c = heap->fit.bins[cls]; c != NULL; c = c->next)
       given += wsp_block_purge(&heap->block, source, wsp_data(c), (char *)after(c));
   }
+  size_t dirty = (size_t)(heap->dirty - heap->block.base) + sizeof(wsp_chunk);
+  heap->given = given + heap->block.committed - dirty;
   return given;
 }
 

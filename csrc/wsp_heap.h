@@ -6,7 +6,7 @@
  *
  * A chunk is a header of 64 bytes and its data.  Chunks lie without gaps from `first`
  * to `virgin`, but for the current range [bump, limit), which has none.  What lies
- * beyond the sentinel was never handed out since the block was fresh.  All positions
+ * beyond the sentinel was not handed out since the block was cleared.  All positions
  * are those of headers; data starts 64 bytes later and is aligned.
  *
  * Invariants
@@ -36,8 +36,8 @@ typedef struct wsp_chunk {
   size_t size; /* as asked */
   uint64_t generation, serial;
   struct wsp_chunk *next, *prev; /* in a bin when not live, in a list when listed */
-  uint32_t site;
-  uint16_t heap; /* index in the arena's table */
+  uint16_t site, cls;            /* cls: class of a live or a quick chunk */
+  uint16_t heap;                 /* index in the arena's table */
   uint8_t state, flags;
 } wsp_chunk;
 _Static_assert(sizeof(wsp_chunk) == 64, "the header is one cache line");
@@ -79,14 +79,14 @@ typedef struct wsp_heap {
   size_t quick_bytes, quick_count, quick_bytes_most;
   _Atomic size_t used, live;
   char *first, *virgin, *end; /* end: the last place for the sentinel */
+  char *dirty; /* >= virgin; beyond the header there nothing was ever handed out */
   wsp_block block;
   size_t capacity; /* bytes of the block in use for chunks, at most what is committed */
   uint16_t index;
-  bool zeroed;      /* memory beyond `virgin` reads as zero */
+  bool zeroed;      /* memory beyond `dirty` reads as zero */
   bool outside;     /* serves spills */
-  bool carries;     /* the last cycle left survivors */
-  bool warm;        /* all of the block is to be in memory */
-  char *virgin_was; /* when the last cycle ended */
+  const char *warm; /* brought into memory up to here; NULL: not asked for */
+  size_t given;     /* committed bytes whose memory was given back since the last use */
   bool touched;     /* outside: used or freed since its free pages were given back */
   bool retired;     /* serves nothing any more, only its survivors live on */
   /* a clear bit means an empty bin; a set one may be old */
@@ -111,7 +111,7 @@ wsp_chunk *wsp_heap_merge(wsp_heap *heap, wsp_chunk *chunk);
 void wsp_heap_flush(wsp_heap *heap);
 
 /* Grow or shrink a live chunk where it lies on top; false: it does not, or no room. */
-WSP_NODISCARD bool wsp_heap_resize_top(wsp_heap *heap, wsp_chunk *chunk, size_t span);
+WSP_NODISCARD bool wsp_heap_resize_top(wsp_heap *heap, wsp_chunk *chunk, wsp_need need);
 
 /* Between cycles: forget everything (live must be 0); or keep the survivors, and start
  * the next cycle in the smallest free range that serves it.  (In the largest, the
@@ -120,10 +120,9 @@ WSP_NODISCARD bool wsp_heap_resize_top(wsp_heap *heap, wsp_chunk *chunk, size_t 
 void wsp_heap_clear(wsp_heap *heap);
 void wsp_heap_settle(wsp_heap *heap);
 
-/* Where cycles carry survivors the free ranges differ from one to the next, and sooner
- * or later all of the block is used.  Bring it into memory at the end of the first
- * cycle that shows this, rather than page by page in later ones. */
-void wsp_heap_warm(wsp_heap *heap, wsp_source *source);
+/* Bring the first `size` bytes of the block into memory, as far as they were never
+ * used. */
+void wsp_heap_warm(wsp_heap *heap, wsp_source *source, size_t size);
 
 /* Serve no more, for good; survivors are freed with wsp_heap_merge. */
 void wsp_heap_retire(wsp_heap *heap);
@@ -155,6 +154,7 @@ static inline wsp_chunk *wsp_heap_take(wsp_heap *heap, wsp_need need) {
     return wsp_heap_take_slow(heap, need);
   }
   chunk->state = WSP_LIVE;
+  chunk->cls = (uint16_t)need.cls;
   return chunk;
 }
 
@@ -162,7 +162,8 @@ static inline wsp_chunk *wsp_heap_take(wsp_heap *heap, wsp_need need) {
  */
 void wsp_heap_fall(wsp_heap *heap, wsp_chunk *chunk);
 
-static inline void wsp_heap_give(wsp_heap *heap, wsp_chunk *chunk, unsigned cls) {
+static inline void wsp_heap_give(wsp_heap *heap, wsp_chunk *chunk) {
+  unsigned cls = chunk->cls;
   if ((char *)chunk + chunk->span == heap->bump) {
     wsp_heap_fall(heap, chunk);
   } else if (WSP_LIKELY(heap->quick_count < WSP_QUICK_MOST &&

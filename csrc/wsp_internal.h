@@ -91,6 +91,11 @@ size_t wsp_os_page(void);
 size_t wsp_os_window(void);
 size_t wsp_os_resident(void *base, size_t size);
 
+/* Have wsp_thread_ends called with what _at_thread_end was given last on a thread, when
+ * it ends, and wsp_thread_forked in the child of each fork.  Once or more. */
+void wsp_os_watch(void);
+bool wsp_os_at_thread_end(void *arg);
+
 typedef struct wsp_lock wsp_lock;
 wsp_lock *wsp_lock_new(void); /* NULL: no memory */
 void wsp_lock_free(wsp_lock *lock);
@@ -99,6 +104,14 @@ void wsp_lock_give(wsp_lock *lock);
 
 /* ---- wsp_thread.c: who is calling ---------------------------------------- */
 
+/* The record of the calling thread; NULL: none was made yet.  Read where allocations
+ * are made, so with the access model that costs one instruction. */
+#if defined(__GNUC__) && defined(__ELF__)
+__attribute__((tls_model("initial-exec"), visibility("hidden")))
+#endif
+extern _Thread_local wsp_thread *wsp_self;
+void wsp_thread_ends(void *thread);
+void wsp_thread_forked(void);
 void wsp_thread_unref(wsp_thread *thread);
 bool wsp_thread_is_alive(const wsp_thread *thread);
 /* Goes up in the child of each fork. */

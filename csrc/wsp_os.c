@@ -160,3 +160,18 @@ void wsp_lock_free(wsp_lock *lock) {
 void wsp_lock_take(wsp_lock *lock) { (void)pthread_mutex_lock(&lock->mutex); }
 
 void wsp_lock_give(wsp_lock *lock) { (void)pthread_mutex_unlock(&lock->mutex); }
+
+/* ---- ends of threads, and forks ---------------------------------------------------
+ */
+
+static pthread_key_t at_end;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void set_up(void) {
+  (void)pthread_key_create(&at_end, wsp_thread_ends);
+  (void)pthread_atfork(NULL, NULL, wsp_thread_forked);
+}
+
+void wsp_os_watch(void) { (void)pthread_once(&once, set_up); }
+
+bool wsp_os_at_thread_end(void *arg) { return pthread_setspecific(at_end, arg) == 0; }

@@ -78,7 +78,7 @@ void wsp_place_publish(wsp_arena *arena) {
   for (size_t i = 0; i < arena->heaps_room; ++i) {
     const wsp_heap *heap = arena->heaps[i];
     if (heap == NULL) continue;
-    reserved += heap->block.committed;
+    reserved += heap->block.committed - heap->given;
     blocks += 1;
     beside += !heap->block.in_window;
   }
@@ -92,8 +92,6 @@ void wsp_place_publish(wsp_arena *arena) {
 static bool heap_grow(wsp_arena *arena, wsp_heap *heap, size_t capacity) {
   if (capacity > heap->block.reserved) return false;
   if (!wsp_block_commit(&heap->block, &arena->source, capacity)) return false;
-  if (heap->warm)
-    wsp_block_populate(&heap->block, &arena->source, heap->block.base + heap->capacity);
   wsp_heap_extend(heap, heap->outside ? heap->block.committed : capacity);
   wsp_place_publish(arena);
   return true;
@@ -165,7 +163,8 @@ void wsp_place_tidy_retired(wsp_arena *arena) {
   for (size_t i = 0; i < arena->heaps_room; ++i) {
     wsp_heap *heap = arena->heaps[i];
     if (heap == NULL || !heap->retired || WSP_GET(heap->live) != 0) continue;
-    if (heap->outside || arena->spare != NULL || arena->heap == NULL) {
+    bool too_small = arena->heap == NULL || heap->capacity < arena->heap->capacity;
+    if (heap->outside || arena->spare != NULL || too_small) {
       wsp_place_drop(arena, heap);
     } else {
       (void)wsp_heap_purge(heap, &arena->source);
@@ -181,9 +180,19 @@ void wsp_place_drop_all(wsp_arena *arena) {
   window_close(arena);
 }
 
+static size_t held_outside(const wsp_arena *arena) {
+  size_t held = 0;
+  for (size_t i = 0; i < arena->heaps_room; ++i) {
+    const wsp_heap *heap = arena->heaps[i];
+    if (heap != NULL && heap != arena->heap)
+      held += heap->block.committed - heap->given;
+  }
+  return held;
+}
+
 /* What max_block and the limit leave of a wanted capacity. */
 static size_t allowed(const wsp_arena *arena, size_t capacity) {
-  size_t outside = WSP_GET(arena->outside_used);
+  size_t outside = held_outside(arena);
   size_t bound = arena->limit - (outside < arena->limit ? outside : arena->limit);
   if (bound > arena->max_block) bound = arena->max_block;
   return capacity < bound ? capacity : bound;

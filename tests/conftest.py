@@ -32,7 +32,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(request):
-    """Fail a test that leaves a scope open, or arrays alive in a workspace."""
+    """Fail a test that leaves a scope open, or arrays of a workspace that is there."""
     known = weakref.WeakSet(_arena._arenas)
     yield
     problems = sorted(left_open(known))
@@ -46,7 +46,8 @@ def nothing_is_left_behind(request):
     if alive(known):
         gc.collect()
         problems += [f"arrays of {name!r} are alive" for name in alive(known)]
-    close_all()
+    if problems:
+        close_all()
     assert not problems
 
 
@@ -75,12 +76,14 @@ def has_memory(arena):
 
 def close_all():
     """Leave this context as a test should find it."""
-    for _ in range(100):
-        workspace = wspace.current()
-        if workspace is None:
-            break
-        with contextlib.suppress(Exception):
-            workspace.__exit__(None, None, None)
+    for workspace in gc.get_objects():
+        if not issubclass(type(workspace), wspace.Workspace):
+            continue
+        for _ in range(100):
+            if not workspace.is_open:
+                break
+            with contextlib.suppress(Exception):
+                workspace.__exit__(None, None, None)
     if get_handler_name() != "default_allocator":
         set_handler(None)
 

@@ -4,6 +4,7 @@
 import asyncio
 import contextvars
 import gc
+import os
 import sys
 import threading
 import tracemalloc
@@ -371,9 +372,11 @@ def test_arrays_of_the_workspace_name_its_handler(ws):
     assert name_of(np.empty(5000)) == "default_allocator"
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or bool(os.environ.get("WSPACE_SANITIZE")),
+    reason="NumPy looks for Python in the call stack, on Linux, and without sanitizers",
+)
 def test_numpys_temporaries_are_still_computed_in_place(ws):
-    if sys.platform != "linux":
-        pytest.skip("NumPy looks at the call stack on Linux only")
     with ws:
         a = np.ones(100_000)
         before = ws.stats.allocations

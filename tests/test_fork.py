@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The child of a fork: what it inherits is readable and switched off, all else is new."""
+"""The child of a fork: what it inherits is readable and off, all else is new."""
 
 import contextlib
 import contextvars

@@ -236,3 +236,51 @@ def test_a_generator_with_borrow_or_scope_out_suspended_hands_the_state_on(a, b)
         assert captured_by() is a
         finish(generators[0])
         assert captured_by() is b
+
+
+def test_a_scope_that_ended_elsewhere_is_not_taken_for_a_later_one(a):
+    first = suspended(a)
+    contextvars.Context().run(first.close)
+    second = contextvars.Context().run(suspended, a)
+    second.close()
+    assert_all_is_closed(a)
+    assert a.stats.cycles == 2
+
+
+def test_scopes_that_end_in_other_contexts_leave_nothing_behind(a, b):
+    def frames():
+        return sum(type(x).__module__ == "wspace._scope" for x in gc.get_objects())
+
+    with b:
+        before = frames()
+        for _ in range(100):
+            generator = suspended(a)
+            contextvars.Context().run(generator.close)
+        assert frames() - before < 10
+    assert_all_is_closed(a, b)
+
+
+def test_leaving_a_scope_ends_capture_though_a_copied_context_has_entered_it(a):
+    with a:
+        context = contextvars.copy_context()
+        generator = context.run(suspended, a)
+    assert wspace.current() is captured_by() is None
+    assert get_handler_name() == "default_allocator"
+    context.run(generator.close)
+    assert_all_is_closed(a)
+
+
+@pytest.mark.parametrize("kind", ["borrow", "scope_out"])
+def test_a_block_that_is_left_in_another_context_is_not_a_foreign_handler(a, b, kind):
+    def generate():
+        with a.borrow() if kind == "borrow" else wspace.scope_out():
+            yield
+
+    with a:
+        with b:
+            generator = generate()
+            next(generator)
+            contextvars.Context().run(generator.close)
+            assert wspace.current() is b
+        assert wspace.current() is captured_by() is a
+    assert_all_is_closed(a, b)

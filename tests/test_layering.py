@@ -21,6 +21,7 @@ LAYERS = [
     ["_scope"],
     ["_walk", "_creators"],
     ["_transfer"],
+    ["_calls"],
     ["_workspace"],
     ["_registry"],
     ["_scoped"],

@@ -5,6 +5,7 @@ import contextvars
 import gc
 import sys
 import threading
+from functools import partial
 from random import Random
 
 import numpy as np
@@ -14,7 +15,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
 )
 from workspace_model import Handle, Home, Program, check_disjoint, raw
@@ -23,7 +23,8 @@ import wspace
 
 CONFIGS = [
     {},
-    {"alignment": 256, "min_block": 1, "initial_size": "16KiB"},
+    {"alignment": 256, "min_block": 1, "initial_size": "128KiB"},
+    {"alignment": 128, "initial_size": "8KiB"},
     {"initial_size": "24KiB", "spill": "fail", "learning": "none"},
     {"checked": False, "overallocation": 0, "zero_on_reset": True, "record": True},
     {"capture": False, "max_size": "32KiB"},
@@ -33,12 +34,11 @@ DTYPES = ["u1", "?", "<f4", ">f8", "c16", "M8[s]", "S7", [("a", "i2"), ("b", "f8
 
 EDGES = [0, 1, 1023, 1024, 1025, 2048, 4096, 5000, 33_000]
 
-picks = strategies.integers(0, 10**6)
 
-
-def one_of(*names):
-    """Choose a step by its name."""
-    return strategies.sampled_from(names)
+def steps(*names):
+    """Choose a step by its name, and what it draws from."""
+    seeds = strategies.integers(0, 10**6)
+    return {"step": strategies.sampled_from(names), "seed": seeds}
 
 
 def draw_size(random):
@@ -70,7 +70,7 @@ class Workspaces(Program, RuleBasedStateMachine):
     @initialize(which=strategies.permutations(range(len(CONFIGS))))
     def start(self, which):
         self.homes = [Home(CONFIGS[i]) for i in which[:2]]
-        self.enter(0)
+        self.go_on_to_the_next_cycle(Random(0))
 
     def teardown(self):
         while self.stack:
@@ -86,10 +86,14 @@ class Workspaces(Program, RuleBasedStateMachine):
 
     # ---- making arrays ---------------------------------------------------------------
 
-    @rule(count=strategies.integers(1, 8), seed=picks)
-    def allocate(self, count, seed):
-        random = Random(seed)
-        for _ in range(count):
+    @rule(
+        **steps("allocate", "create", "copy", "use_for_a_moment", "grow", "be_foreign")
+    )
+    def make(self, step, seed):
+        getattr(self, step)(Random(seed))
+
+    def allocate(self, random):
+        for _ in range(random.randrange(1, 8)):
             dtype = np.dtype(random.choice(DTYPES))
             items = draw_size(random) // dtype.itemsize
             make = random.choice([np.zeros, np.empty])
@@ -99,13 +103,12 @@ class Workspaces(Program, RuleBasedStateMachine):
                 assert make is np.empty or not any(raw(array))
                 self.made(array, home)
 
-    @precondition(lambda self: self.scopes())
-    @rule(count=strategies.integers(1, 8), seed=picks)
-    def create(self, count, seed):
-        random = Random(seed)
+    def create(self, random):
+        if not self.scopes():
+            return
         home = random.choice(self.scopes())
         link = (home, home.generation) if home.config.checked else None
-        for _ in range(count):
+        for _ in range(random.randrange(1, 8)):
             dtype = np.dtype(random.choice(DTYPES))
             items = draw_size(random) // dtype.itemsize
             make = random.choice([home.ws.zeros, home.ws.empty])
@@ -114,101 +117,97 @@ class Workspaces(Program, RuleBasedStateMachine):
                 assert make == home.ws.empty or not any(raw(array))
                 self.made(array, home, link)
 
-    @rule(pick=picks)
-    def copy(self, pick):
-        handle = self.pick(pick)
-        if handle is None:
-            return
-        capturing = self.capturing()
-        home = self.goes_to(len(handle.bytes))
-        array = self.attempt(home, handle.thing.copy)
-        if array is None:
-            return
-        link = None
-        if handle.link is not None:  # by the handler that made it, whatever its size
-            link = (capturing, capturing.generation) if capturing else (None, 0)
-        self.made(array, home, link, handle.bytes)
+    def copy(self, random):
+        for handle in self.choose(random):
+            capturing = self.capturing()
+            home = self.goes_to(len(handle.bytes))
+            array = self.attempt(home, handle.thing.copy)
+            link = None
+            if handle.link is not None:  # by the handler that made it, of any size
+                link = (capturing, capturing.generation) if capturing else (None, 0)
+            if array is not None:
+                self.made(array, home, link, handle.bytes)
 
-    @rule(step=one_of("allocate_in_another_thread", "use_for_a_moment"), seed=picks)
-    def allocate_otherwise(self, step, seed):
-        getattr(self, step)(draw_size(Random(seed)))
+    def use_for_a_moment(self, random):
+        nbytes = draw_size(random)
+        home = self.goes_to(nbytes)
+        array = self.attempt(home, np.empty, nbytes, np.uint8)
+        if array is not None:
+            raw(array)[:] = b"\xff" * nbytes
+        if array is not None and home is not None:
+            home.allocations += 1
+            home.note(max(nbytes, 1))
 
-    def allocate_in_another_thread(self, nbytes):
+    def grow(self, random):
+        """Make an array, which then often lies on top, and change its size."""
+        count = len(self.handles)
+        self.allocate(random)
+        for _ in range(random.randrange(4) if len(self.handles) > count else 0):
+            self.change_size(self.handles[-1], random)
+
+    def be_foreign(self, random):
+        nbytes = draw_size(random)
         home = self.goes_to(nbytes)
         if home is not None:
             home.passed_foreign += 1
         self.made(elsewhere(np.empty, nbytes, np.uint8), None)
 
-    def use_for_a_moment(self, nbytes):
-        home = self.goes_to(nbytes)
-        array = self.attempt(home, np.empty, nbytes, np.uint8)
-        if array is None:
-            return
-        raw(array)[:] = b"\xff" * nbytes
-        if home is not None:
-            home.allocations += 1
-            home.note(max(nbytes, 1))
+    # ---- using and dropping them -----------------------------------------------------
 
-    # ---- holding them in other ways --------------------------------------------------
+    @rule(
+        **steps("view", "take_memoryview", "keep", "overwrite", "resize", "use_stale")
+    )
+    def use(self, step, seed):
+        getattr(self, step)(Random(seed))
 
-    @rule(step=one_of("view", "take_memoryview", "keep", "overwrite"), pick=picks)
-    def hold(self, step, pick):
-        getattr(self, step)(pick)
+    def view(self, random):
+        for handle in self.choose(random):
+            array, item = handle.thing, handle.thing.itemsize
+            low = random.randint(0, array.size)
+            high = random.randint(low, array.size)
+            start, end = handle.low + low * item, handle.low + high * item
+            part = array[low:high]
+            self.handles.append(Handle(part, handle.piece, start, end, handle.link))
 
-    def view(self, pick):
-        handle = self.pick(pick)
-        if handle is None:
-            return
-        low, high = sorted(n % (handle.thing.size + 1) for n in (pick, pick // 7))
-        part = handle.thing[low:high]
-        start = handle.low + low * part.itemsize
-        end = handle.low + high * part.itemsize
-        self.handles.append(Handle(part, handle.piece, start, end, handle.link))
-
-    def take_memoryview(self, pick):
-        handle = self.pick(pick, lambda handle: handle.is_usable and handle.bytes)
-        if handle is not None:
+    def take_memoryview(self, random):
+        for handle in self.choose(random, lambda h: h.is_usable and h.bytes):
             view = raw(handle.thing)
             self.handles.append(Handle(view, handle.piece, handle.low, handle.high))
 
-    def keep(self, pick):
-        handle = self.pick(pick)
-        if handle is None:
-            return
-        kept = wspace.keep(handle.thing)
-        assert (kept is handle.thing) == (handle.link is None)
-        handle.piece.escapes = False
-        self.handles.append(Handle(kept, handle.piece, handle.low, handle.high))
+    def keep(self, random):
+        for handle in self.choose(random):
+            kept = wspace.keep(handle.thing)
+            assert (kept is handle.thing) == (handle.link is None)
+            handle.piece.escapes = False
+            self.handles.append(Handle(kept, handle.piece, handle.low, handle.high))
 
-    def overwrite(self, pick):
-        handle = self.pick(pick)
-        if handle is not None:
+    def overwrite(self, random):
+        for handle in self.choose(random):
             handle.write(self.fresh(len(handle.bytes)))
 
-    @rule(pick=picks, seed=picks)
-    def resize(self, pick, seed):
-        handle = self.pick(pick, lambda handle: handle.is_sole)
-        if handle is None:
-            return
-        if pick % 2:  # the newest may lie on top of the block
-            handle = next(h for h in self.handles[::-1] if h.is_sole)
+    def resize(self, random):
+        for handle in self.choose(random, lambda h: h.is_sole):
+            self.change_size(handle, random)
+
+    def change_size(self, handle, random):
         old, size = handle.piece, handle.thing.size
-        count = draw_size(Random(seed)) // handle.thing.itemsize
+        count = draw_size(random) // handle.thing.itemsize
         self.attempt(old.home, handle.thing.resize, count, refcheck=False)
         if handle.thing.size != size:
             kept = old.bytes[: handle.thing.nbytes]
             self.resized(handle, old, kept + bytes(handle.thing.nbytes - len(kept)))
 
-    # ---- dropping them ---------------------------------------------------------------
+    def use_stale(self, random):
+        uses = [wspace.detach, wspace.keep, wspace.leverage, np.asarray, len, np.sin]
+        for handle in self.choose(random, lambda h: h.is_array and h.is_stale):
+            with pytest.raises(wspace.StaleArrayError):
+                random.choice(uses)(handle.thing)
 
-    @rule(
-        step=one_of("drop", "drop_in_another_thread", "tie_into_a_knot"),
-        pick=picks,
-        count=strategies.integers(1, 4),
-    )
-    def let_go(self, step, pick, count):
-        for _ in range(min(count, len(self.handles))):
-            getattr(self, step)(self.handles.pop(pick % len(self.handles)))
+    @rule(**steps("drop", "drop_in_another_thread", "tie_into_a_knot", "collect"))
+    def let_go(self, step, seed):
+        random = Random(seed)
+        for _ in range(min(random.randrange(1, 8), len(self.handles))):
+            getattr(self, step)(self.handles.pop(random.randrange(len(self.handles))))
 
     def drop(self, handle):
         handle.drop()
@@ -223,92 +222,85 @@ class Workspaces(Program, RuleBasedStateMachine):
         knot.append(knot)
         self.knotted.append(handle)
 
-    @precondition(lambda self: self.knotted)
-    @rule()
-    def collect_garbage(self):
+    def collect(self, handle):
+        self.tie_into_a_knot(handle)
         gc.collect()
-        for handle in self.knotted:
-            handle.drop()
+        for knotted in self.knotted:
+            knotted.drop()
         self.knotted.clear()
 
     # ---- out of a workspace, and into another ----------------------------------------
 
-    @rule(
-        step=one_of("detach", "leverage", "leverage_to", "use_a_stale_array"),
-        pick=picks,
-    )
-    def take_out(self, step, pick):
-        getattr(self, step)(pick)
+    @rule(**steps("detach", "leverage", "leverage_to"))
+    def take_out(self, step, seed):
+        random = Random(seed)
+        for handle in self.choose(random):
+            getattr(self, step)(handle, random)
 
-    def detach(self, pick):
-        handle = self.pick(pick)
-        if handle is not None:
-            self.detached(handle, wspace.detach(handle.thing))
+    def detach(self, handle, random):
+        self.detached(handle, wspace.detach(handle.thing))
 
-    def leverage(self, pick):
-        handle, scopes = self.pick(pick), self.scopes()
+    def leverage(self, handle, random):
+        scopes = self.scopes()
         below = scopes[scopes.index(self.current()) + 1 :] if self.current() else []
-        if handle is None:
-            return
-        if not below:
-            self.detached(handle, wspace.leverage(handle.thing))
-        else:
+        if below:
             self.copied_into(below[0], handle, wspace.leverage)
+        else:
+            self.detached(handle, wspace.leverage(handle.thing))
 
-    def leverage_to(self, pick):
-        handle, scopes = self.pick(pick), self.scopes()
-        if handle is not None and scopes:
-            home = scopes[pick // 7 % len(scopes)]
-            self.copied_into(
-                home, handle, lambda array: wspace.leverage_to(array, home.ws)
-            )
-
-    def use_a_stale_array(self, pick):
-        handle = self.pick(pick, lambda handle: handle.is_array and handle.is_stale)
-        if handle is None:
-            return
-        uses = [wspace.detach, wspace.keep, wspace.leverage, np.asarray, len, np.sin]
-        with pytest.raises(wspace.StaleArrayError):
-            uses[pick % len(uses)](handle.thing)
+    def leverage_to(self, handle, random):
+        if self.scopes():
+            home = random.choice(self.scopes())
+            to_it = partial(wspace.leverage_to, workspace=home.ws)
+            self.copied_into(home, handle, to_it)
 
     # ---- scopes ----------------------------------------------------------------------
 
-    @precondition(lambda self: len(self.stack) < 6)
-    @rule(pick=picks)
-    def enter(self, pick):
-        home = self.homes[pick % len(self.homes)]
-        assert home.ws.__enter__() is home.ws
-        self.stack.append(("again" if home.is_open else "cycle", home, home.ws))
-        if not home.is_open:
-            home.enter()
+    @rule(**steps("enter", "borrow", "scope_out", "leave", "leave_by_an_exception"))
+    def change_scope(self, step, seed):
+        getattr(self, step)(Random(seed))
 
-    @precondition(lambda self: len(self.stack) < 8)
-    @rule(pick=picks, out=strategies.booleans())
-    def open_a_block(self, pick, out):
-        home = None
-        block = wspace.scope_out()
-        if self.scopes() and not out:
-            home = self.scopes()[pick % len(self.scopes())]
-            block = home.ws.borrow()
-        assert block.__enter__() is (home and home.ws)
-        self.stack.append(("block", home, block))
+    @rule(**steps("go_on_to_the_next_cycle"))
+    def cycle(self, step, seed):
+        getattr(self, step)(Random(seed))
 
-    @precondition(lambda self: self.stack)
-    @rule(raises=strategies.booleans())
-    def leave(self, raises):
-        try:
-            if raises:
-                raise KeyError("of the program")
-            self.pop()
-        except KeyError:
-            self.pop(*sys.exc_info())
-
-    @rule(pick=picks, count=strategies.integers(1, 8))
-    def go_on_to_the_next_cycle(self, pick, count):
+    def go_on_to_the_next_cycle(self, random):
         while self.stack:
             self.pop()
-        self.enter(pick)
-        self.allocate(count, pick)
+        self.enter(random)
+        self.allocate(random)
+
+    def enter(self, random):
+        home = random.choice(self.homes)
+        if len(self.stack) < 6:
+            kind = "again" if home.is_open else "cycle"
+            self.push(kind, home, home.ws)
+
+    def borrow(self, random):
+        if self.scopes() and len(self.stack) < 6:
+            home = random.choice(self.scopes())
+            self.push("block", home, home.ws.borrow())
+
+    def scope_out(self, random):
+        if len(self.stack) < 6:
+            self.push("block", None, wspace.scope_out())
+
+    def push(self, kind, home, block):
+        assert block.__enter__() is (home and home.ws)
+        self.stack.append((kind, home, block))
+        if kind == "cycle":
+            home.enter()
+
+    def leave(self, random):
+        if self.stack:
+            self.pop()
+
+    def leave_by_an_exception(self, random):
+        try:
+            raise KeyError("of the program")
+        except KeyError:
+            if self.stack:
+                self.pop(*sys.exc_info())
 
     def pop(self, *exception):
         kind, home, block = self.stack.pop()
@@ -316,20 +308,16 @@ class Workspaces(Program, RuleBasedStateMachine):
         if kind == "cycle":
             home.leave()
 
-    # ---- between cycles --------------------------------------------------------------
-
-    @rule(pick=picks, action=one_of("release", "trim", "renew"))
-    def between_cycles(self, pick, action):
-        home = self.homes[pick % len(self.homes)]
+    @rule(**steps("trim", "release", "close", "forget"))
+    def between_cycles(self, step, seed):
+        home = self.homes[seed % len(self.homes)]
         if home.is_open:
             return
-        if action != "renew":
-            getattr(home.ws, action)()
-            return
-        if pick % 2:
-            home.ws.close()
-        self.homes[self.homes.index(home)] = Home(home.fields)
-        home.ws = None
+        if step != "forget":
+            getattr(home.ws, step)()
+        if step in ("close", "forget"):
+            home.ws = None
+            self.homes[self.homes.index(home)] = Home(home.fields)
 
     # ---- what must hold --------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def test_the_same_config_finds_the_workspace():
         ),
         (
             {"initial_size": "1MiB", "record": True},
-            "record=False, asked for record=Tru",
+            "record=False, asked for record=",
         ),
         (
             {"initial_size": "1MiB", "spill": "external"},

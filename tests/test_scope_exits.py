@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Exits out of order and under another memory handler: what they do and what they say."""
+"""Exits out of order and under another memory handler, and what they say."""
 
 import contextvars
 import warnings

@@ -39,7 +39,7 @@ def wait_until(condition):
 
 
 def abandon(ws, in_thread):
-    """Open a cycle in a thread that ends without leaving it; return two of its arrays."""
+    """Open a cycle in a thread that does not leave it; return two of its arrays."""
 
     def enter():
         ws.__enter__()
@@ -174,7 +174,7 @@ def test_arrays_may_die_in_another_thread_while_the_scope_is_open(ws, in_thread)
         in_thread(arrays.clear)
         again = [np.full(BIG, float(i)) for i in range(20)]
         assert [x[-1] for x in again] == list(range(20))
-        again = x = None
+        del again
     assert (ws.stats.retained, ws.stats.escaped_count) == (0, 0)
     assert ws._arena.check()
 
@@ -198,7 +198,7 @@ def test_survivors_may_die_in_another_thread_during_a_later_cycle(ws, in_thread)
         more = [np.full(BIG, float(i)) for i in range(40)]
         assert fresh.sum() == 7.0 * BIG
         assert [x[0] for x in more] == list(range(40))
-        fresh = more = x = None
+        del fresh, more
     assert ws.stats.retained == 0
     assert ws._arena.check()
 
@@ -259,12 +259,10 @@ def test_destroy_all_releases_an_abandoned_workspace(ws, in_thread):
 
 @pytest.mark.parametrize("where", ["a context of its own", "a copied context"])
 def test_an_exit_in_another_thread_abandons_the_scope(ws, in_thread, where):
-    run = contextvars.copy_context
     with ws:
         x = ws.full(3, 2.0)
         if where == "a copied context":
-            run = contextvars.copy_context()
-            in_thread(run.run, leave, ws)
+            in_thread(contextvars.copy_context().run, leave, ws)
         else:
             in_thread(leave, ws)
         assert not ws.is_open

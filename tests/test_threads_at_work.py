@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Threads that compute, exchange arrays and ask for figures while scopes come and go."""
+"""Threads compute, exchange arrays and ask for figures while scopes come and go."""
 
 import queue
 import sys

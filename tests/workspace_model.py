@@ -257,10 +257,10 @@ class Program:
 
     # ---- bookkeeping -----------------------------------------------------------------
 
-    def pick(self, pick, wanted=lambda handle: handle.is_usable):
-        """Choose one of the handles, or none."""
+    def choose(self, random, wanted=lambda handle: handle.is_usable):
+        """Return a list of one of the handles, or an empty one."""
         fit = [handle for handle in self.handles if wanted(handle)]
-        return fit[pick % len(fit)] if fit else None
+        return [random.choice(fit)] if fit else []
 
     def fresh(self, size):
         """Return bytes that were nowhere before."""

@@ -19,6 +19,7 @@ cdef class Arena:
     cdef void end(self, wsp_cycle *out) noexcept
     cdef bint runs(self, uint64_t generation) noexcept
     cdef bint mine(self) noexcept
+    cdef bint opened(self) noexcept
     cdef bint is_others(self) noexcept
     cdef uint64_t generation_now(self) noexcept
     cdef void leave_open(self) noexcept

@@ -57,6 +57,7 @@ from wspace._core cimport (
     wsp_arena_find,
     wsp_arena_generation,
     wsp_arena_in_cycle,
+    wsp_arena_is_inherited,
     wsp_arena_is_mine,
     wsp_arena_is_open,
     wsp_arena_move,
@@ -71,6 +72,7 @@ from wspace._core cimport (
     wsp_arena_stats,
     wsp_arena_trim,
     wsp_arena_visit,
+    wsp_arena_warm,
     wsp_cycle,
     wsp_generation,
     wsp_options,
@@ -110,7 +112,11 @@ StaleArray = <object><PyObject *>&ws_StaleArray_Type
 # tell.
 _arenas = weakref.WeakSet()
 
-_NUMPY_DIR = os.path.dirname(numpy.__file__) + os.sep
+# Where no program is: inside NumPy, and in the modules of wspace itself.
+_LIBRARIES = (
+    os.path.dirname(numpy.__file__) + os.sep,
+    os.path.join(os.path.dirname(_errors.__file__), "_"),
+)
 
 
 cdef class Arena:
@@ -190,11 +196,10 @@ cdef class Arena:
         """Begin a cycle on this thread and prepare the capsule for it."""
         cdef wsp_status status
         ws_watch_thread()
-        if not wsp_arena_is_open(self._ptr):
-            ws_make_stale(self._handler)  # of a cycle that was abandoned
         status = wsp_arena_enter(self._ptr)
         if status != WSP_OK:
             return status
+        ws_make_stale(self._handler)  # of a cycle that was abandoned
         # Set anew unless arrays or contexts of an earlier cycle still refer to it.
         cdef uint64_t generation = wsp_arena_generation(self._ptr)
         if self._capsule is None or Py_REFCNT(<PyObject *>self._capsule) > 1:
@@ -212,7 +217,7 @@ cdef class Arena:
         if wsp_arena_recover(self._ptr) != WSP_OK:
             pass  # forked
         out.generation = wsp_arena_generation(self._ptr)
-        out.high_water = out.need = out.spilled = out.escaped = 0
+        out.high_water = out.need = out.spilled = out.carried = out.escaped = 0
         out.escaped_count = out.allocations = 0
         out.outside = False
 
@@ -238,6 +243,10 @@ cdef class Arena:
         """Whether it is open on the calling thread."""
         return wsp_arena_is_mine(self._ptr)
 
+    cdef bint opened(self) noexcept:
+        """Whether it is open on a living thread of this process."""
+        return wsp_arena_is_open(self._ptr)
+
     cdef bint is_others(self) noexcept:
         """Whether it is open on another thread, which is alive."""
         return wsp_arena_is_open(self._ptr) and not wsp_arena_is_mine(self._ptr)
@@ -256,6 +265,16 @@ cdef class Arena:
         return wsp_arena_recover(self._ptr) == WSP_OK
 
     @property
+    def capacity(self):
+        """Size of the block, in bytes."""
+        return wsp_arena_stats(self._ptr).capacity
+
+    @property
+    def is_inherited(self):
+        """Whether it was made in the process that this one was forked from."""
+        return wsp_arena_is_inherited(self._ptr)
+
+    @property
     def is_open(self):
         """Whether it is open on a living thread."""
         return wsp_arena_is_open(self._ptr)
@@ -269,6 +288,11 @@ cdef class Arena:
     def move(self):
         """Go on in another block of the same size; say whether upstream gave it."""
         return wsp_arena_move(self._ptr) == WSP_OK
+
+    def warm(self, size_t size):
+        """Bring the first bytes of the block into memory."""
+        if wsp_arena_warm(self._ptr, size) != WSP_OK:
+            pass  # open elsewhere by now: a hint, no more
 
     def trim(self):
         """Give back the memory behind what is free; return the bytes."""
@@ -398,9 +422,14 @@ cdef object set_handler(object capsule):
 cdef bint is_closed_handler(object capsule) noexcept:
     """Whether it is a workspace's handler whose cycle is over, or was abandoned."""
     cdef ws_handler *handler = ws_handler_of(capsule)
-    return handler != NULL and not (
-        wsp_arena_is_open(handler.arena)
-        and wsp_arena_generation(handler.arena) == ws_handler_mark(capsule)
+    if handler == NULL:
+        return False
+    cdef bint is_open = wsp_arena_is_open(handler.arena) or (
+        # In the child of a fork it stays where it is, and passes everything through.
+        wsp_arena_is_inherited(handler.arena) and wsp_arena_in_cycle(handler.arena)
+    )
+    return not is_open or (
+        wsp_arena_generation(handler.arena) != ws_handler_mark(capsule)
     )
 
 
@@ -530,7 +559,7 @@ cdef uint32_t site_number(Arena arena) except *:
         return 0
     held = <object>frame
     code = take(PyFrame_GetCode(frame))
-    while code.co_filename.startswith(_NUMPY_DIR):
+    while code.co_filename.startswith(_LIBRARIES):
         back = PyFrame_GetBack(<PyObject *>held)
         if back == NULL:
             break

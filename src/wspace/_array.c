@@ -17,13 +17,13 @@ static PyObject *array_of(ws_link *link) {
 
 int ws_is_checked(PyObject *object) { return Py_IS_TYPE(object, &ws_Array_Type); }
 
-/* ---- whose memory it is -------------------------------------------------------------- */
+/* ---- whose memory it is
+ * -------------------------------------------------------------- */
 
-/* What stands between a plain array and a checked one that owns its data itself, so that
- * nobody who walks along `.base` meets the checked one. */
+/* What stands between a plain array and a checked one that owns its data itself, so
+ * that nobody who walks along `.base` meets the checked one. */
 typedef struct {
-  PyObject_HEAD
-  PyObject *array;
+  PyObject_HEAD PyObject *array;
 } ws_keeper;
 
 static void keeper_dealloc(PyObject *self) {
@@ -39,8 +39,9 @@ static PyTypeObject keeper_type = {
     .tp_doc = "What a kept array holds its memory by.",
 };
 
-/* One step down a chain of bases that is not an array: memoryviews, and the stand-in that
- * numpy.lib.stride_tricks puts underneath.  Borrowed; NULL: the chain ends here. */
+/* One step down a chain of bases that is not an array: memoryviews, and the stand-in
+ * that numpy.lib.stride_tricks puts underneath.  Borrowed; NULL: the chain ends here.
+ */
 static PyObject *below(PyObject *base) {
   if (Py_IS_TYPE(base, &keeper_type)) return ((ws_keeper *)base)->array;
   if (PyMemoryView_Check(base)) return PyMemoryView_GET_BUFFER(base)->obj;
@@ -97,7 +98,8 @@ static void excuse(PyArrayObject *owner) {
     wsp_arena_excuse(home->arena, PyArray_DATA(owner));
 }
 
-/* ---- linking ------------------------------------------------------------------------- */
+/* ---- linking
+ * ------------------------------------------------------------------------- */
 
 static void link_insert(ws_link *link, ws_handler *home, uint64_t generation) {
   ws_handler_ref(home);
@@ -157,7 +159,8 @@ void ws_make_stale(ws_handler *home) {
   }
 }
 
-/* ---- making -------------------------------------------------------------------------- */
+/* ---- making
+ * -------------------------------------------------------------------------- */
 
 PyObject *ws_checked_view(PyObject *plain) {
   PyObject *view = PyArray_View((PyArrayObject *)plain, NULL, &ws_Array_Type);
@@ -168,8 +171,8 @@ PyObject *ws_checked_view(PyObject *plain) {
 }
 
 /* Like PyArray_Empty, under the handler of `home` and without its lower bound. */
-static PyObject *place(ws_handler *home, PyObject *capsule, PyArray_Descr *descr, int nd,
-                       npy_intp *dims, int fortran, int zero) {
+static PyObject *place(ws_handler *home, PyObject *capsule, PyArray_Descr *descr,
+                       int nd, npy_intp *dims, int fortran, int zero) {
   PyObject *current = PyDataMem_GetHandler();
   if (current == NULL) {
     Py_DECREF(descr);
@@ -197,8 +200,8 @@ static PyObject *place(ws_handler *home, PyObject *capsule, PyArray_Descr *descr
   return array;
 }
 
-PyObject *ws_array_new(ws_handler *home, PyObject *capsule, PyArray_Descr *descr, int nd,
-                       npy_intp *dims, int fortran, int zero, int checked) {
+PyObject *ws_array_new(ws_handler *home, PyObject *capsule, PyArray_Descr *descr,
+                       int nd, npy_intp *dims, int fortran, int zero, int checked) {
   PyObject *plain = place(home, capsule, descr, nd, dims, fortran, zero);
   if (plain == NULL || !checked) return plain;
   PyObject *view = ws_checked_view(plain);
@@ -206,7 +209,8 @@ PyObject *ws_array_new(ws_handler *home, PyObject *capsule, PyArray_Descr *descr
   return view;
 }
 
-/* ---- leaving ------------------------------------------------------------------------- */
+/* ---- leaving
+ * ------------------------------------------------------------------------- */
 
 PyObject *ws_copy_out(PyObject *array) {
   PyArrayObject *from = (PyArrayObject *)array;
@@ -229,14 +233,15 @@ static PyObject *keeper_view(PyArrayObject *array) {
   PyArray_Descr *descr = PyArray_DESCR(array);
   Py_INCREF(descr);
   int flags = PyArray_FLAGS(array) & ~NPY_ARRAY_OWNDATA;
-  PyObject *view =
-      PyArray_NewFromDescr(&PyArray_Type, descr, PyArray_NDIM(array), PyArray_DIMS(array),
-                           PyArray_STRIDES(array), PyArray_DATA(array), flags, NULL);
+  PyObject *view = PyArray_NewFromDescr(&PyArray_Type, descr, PyArray_NDIM(array),
+                                        PyArray_DIMS(array), PyArray_STRIDES(array),
+                                        PyArray_DATA(array), flags, NULL);
   if (view == NULL) {
     Py_DECREF(keeper);
     return NULL;
   }
-  if (PyArray_SetBaseObject((PyArrayObject *)view, (PyObject *)keeper) < 0) Py_CLEAR(view);
+  if (PyArray_SetBaseObject((PyArrayObject *)view, (PyObject *)keeper) < 0)
+    Py_CLEAR(view);
   return view;
 }
 
@@ -254,12 +259,14 @@ PyObject *ws_keep(PyObject *array) {
   return keeper_view((PyArrayObject *)array);
 }
 
-/* ---- methods ------------------------------------------------------------------------- */
+/* ---- methods
+ * ------------------------------------------------------------------------- */
 
-PyDoc_STRVAR(wrap_doc,
-             "__array_wrap__($self, array, context=None, return_scalar=False, /)\n--\n\n"
-             "Make the result of a ufunc what it would be for a plain array: a scalar, or\n"
-             "an array, which is checked when its memory is the workspace's.");
+PyDoc_STRVAR(
+    wrap_doc,
+    "__array_wrap__($self, array, context=None, return_scalar=False, /)\n--\n\n"
+    "Make the result of a ufunc what it would be for a plain array: a scalar, or\n"
+    "an array, which is checked when its memory is the workspace's.");
 
 static PyObject *array_wrap(PyObject *self, PyObject *args) {
   PyObject *array, *context = NULL;
@@ -278,12 +285,13 @@ static PyObject *array_wrap(PyObject *self, PyObject *args) {
   return Py_NewRef(array);
 }
 
-PyDoc_STRVAR(detach_doc,
-             "detach($self, /)\n--\n\n"
-             "Copy the array out of its workspace: `wspace.detach(self)`.\n\n"
-             "Returns\n-------\nnumpy.ndarray\n"
-             "    A plain array of the same shape, dtype and memory order on NumPy's own\n"
-             "    heap, whatever scope is open.");
+PyDoc_STRVAR(
+    detach_doc,
+    "detach($self, /)\n--\n\n"
+    "Copy the array out of its workspace: `wspace.detach(self)`.\n\n"
+    "Returns\n-------\nnumpy.ndarray\n"
+    "    A plain array of the same shape, dtype and memory order on NumPy's own\n"
+    "    heap, whatever scope is open.");
 
 static PyObject *array_detach(PyObject *self, PyObject *ignored) {
   (void)ignored;
@@ -340,17 +348,25 @@ static PyMethodDef array_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(array_doc,
-             "Array(shape, dtype=float, buffer=None, offset=0, strides=None, order=None)\n"
-             "--\n\n"
-             "A checked array: it dies with its cycle.\n\n"
-             "Made by the creators of a workspace, computed from another one, or a view\n"
-             "of one. When the cycle ends it becomes a `StaleArray`, and any use of it\n"
-             "raises `StaleArrayError`. Results that should outlive the cycle are handed\n"
-             "out with `detach`, or `wspace.keep` without a copy.\n\n"
-             "See Also\n--------\n"
-             "wspace.detach : Copy arrays out of their workspace.\n"
-             "wspace.keep : Hand an array out without a copy.");
+PyDoc_STRVAR(
+    array_doc,
+    "Array(shape, dtype=float, buffer=None, offset=0, strides=None, order=None)\n"
+    "--\n\n"
+    "A checked array: it dies with its cycle.\n\n"
+    "Made by the creators of a workspace, computed from another one, or a view\n"
+    "of one. When the cycle ends it becomes a `StaleArray`, and any use of it\n"
+    "raises `StaleArrayError`. Results that should outlive the cycle are handed\n"
+    "out with `detach`, or `wspace.keep` without a copy.\n\n"
+    "See Also\n--------\n"
+    "wspace.detach : Copy arrays out of their workspace.\n"
+    "wspace.keep : Hand an array out without a copy.\n\n"
+    "Examples\n--------\n"
+    ">>> import wspace\n"
+    ">>> with wspace.Workspace(\"demo\") as ws:\n"
+    "...     x = ws.ones(3) + 1.0\n"
+    "...     kept = x.detach()\n"
+    "...     type(x).__name__, type(kept).__name__\n"
+    "('Array', 'ndarray')");
 
 PyTypeObject ws_Array_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "wspace.Array",
@@ -360,13 +376,13 @@ PyTypeObject ws_Array_Type = {
     .tp_methods = array_methods,
 };
 
-/* ---- __array_finalize__ -------------------------------------------------------------- */
+/* ---- __array_finalize__
+ * -------------------------------------------------------------- */
 
-/* NumPy looks it up on the type and takes a capsule for a C function; library code looks
- * on an instance and calls what it finds there unless that is None. */
+/* NumPy looks it up on the type and takes a capsule for a C function; library code
+ * looks on an instance and calls what it finds there unless that is None. */
 typedef struct {
-  PyObject_HEAD
-  PyObject *capsule;
+  PyObject_HEAD PyObject *capsule;
 } ws_finalizer;
 
 static void finalizer_dealloc(PyObject *self) {
@@ -385,7 +401,8 @@ static PyTypeObject finalizer_type = {
     .tp_dealloc = finalizer_dealloc,
     .tp_descr_get = finalizer_get,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .tp_doc = "The __array_finalize__ of a type, as NumPy expects it of one written in C.",
+    .tp_doc =
+        "The __array_finalize__ of a type, as NumPy expects it of one written in C.",
 };
 
 /* NumPy raises when the function returns -1, and keeps the exception that is set. */
@@ -415,7 +432,7 @@ int ws_array_setup(PyObject *stale) {
     return -1;
   }
   if (PyType_Ready(&keeper_type) < 0 || PyType_Ready(&finalizer_type) < 0) return -1;
-  Py_ssize_t align = (Py_ssize_t)_Alignof(ws_link);
+  Py_ssize_t align = (Py_ssize_t) _Alignof(ws_link);
   link_offset = (PyArray_Type.tp_basicsize + align - 1) / align * align;
   PyTypeObject *types[] = {&ws_Array_Type, &ws_StaleArray_Type};
   for (int i = 0; i < 2; ++i) {

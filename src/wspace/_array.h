@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Checked arrays.
  *
- * ws_Array_Type is a final subclass of ndarray whose instances are linked, when they are
- * made, to the handler of the open workspace that their memory belongs to.  At the end of
- * the cycle ws_make_stale turns each that is still alive into a ws_StaleArray_Type: the
- * same object, laid out the same, but no ndarray, and every use of it raises.
+ * ws_Array_Type is a final subclass of ndarray whose instances are linked, when they
+ * are made, to the handler of the open workspace that their memory belongs to.  At the
+ * end of the cycle ws_make_stale turns each that is still alive into a
+ * ws_StaleArray_Type: the same object, laid out the same, but no ndarray, and every use
+ * of it raises.
  *
  * All functions need the GIL. */
 #ifndef WS_ARRAY_H
@@ -16,13 +17,13 @@ extern PyTypeObject ws_Array_Type, ws_StaleArray_Type;
 
 /* Sits behind the fields of ndarray in both types. */
 struct ws_link {
-  ws_handler *home;       /* owned reference; NULL: not linked */
-  uint64_t generation;    /* in which it was linked */
-  ws_link *prev, *next;   /* in home->linked while that generation is open */
+  ws_handler *home;     /* owned reference; NULL: not linked */
+  uint64_t generation;  /* in which it was linked */
+  ws_link *prev, *next; /* in home->linked while that generation is open */
 };
 
-/* Ready the types.  `stale` is called with (name, shape, dtype, made, now) and returns the
- * exception for a use of a stale array.  -1 with an exception. */
+/* Ready the types.  `stale` is called with (name, shape, dtype, made, now) and returns
+ * the exception for a use of a stale array.  -1 with an exception. */
 int ws_array_setup(PyObject *stale);
 int ws_stale_setup(PyObject *stale);
 
@@ -32,7 +33,8 @@ int ws_is_stale(PyObject *object);
 /* The link of an Array or a StaleArray. */
 ws_link *ws_link_of(PyObject *array);
 
-/* The array at the end of the chain of bases, which owns the data; borrowed, NULL: none. */
+/* The array at the end of the chain of bases, which owns the data; borrowed, NULL:
+ * none. */
 PyArrayObject *ws_data_owner(PyObject *array);
 
 /* The start of that owner's data; NULL: no owner. */
@@ -41,15 +43,16 @@ const void *ws_data_of(PyObject *array);
 /* The handler in whose arena the memory of a plain array lies; NULL: none. */
 ws_handler *ws_home_of_memory(PyObject *array);
 
-/* A new array, placed in the open arena whatever its size, with a plain owner underneath
- * when it is to be checked.  Takes `descr`.  NULL with an exception. */
-PyObject *ws_array_new(ws_handler *home, PyObject *capsule, PyArray_Descr *descr, int nd,
-                       npy_intp *dims, int fortran, int zero, int checked);
+/* A new array, placed in the open arena whatever its size, with a plain owner
+ * underneath when it is to be checked.  Takes `descr`.  NULL with an exception. */
+PyObject *ws_array_new(ws_handler *home, PyObject *capsule, PyArray_Descr *descr,
+                       int nd, npy_intp *dims, int fortran, int zero, int checked);
 
 /* A checked array over a plain one, which does not count as escaped then. */
 PyObject *ws_checked_view(PyObject *plain);
 
-/* A plain copy on NumPy's own heap, whatever is open; shape, dtype, memory order kept. */
+/* A plain copy on NumPy's own heap, whatever is open; shape, dtype, memory order kept.
+ */
 PyObject *ws_copy_out(PyObject *array);
 
 /* A plain array over the same memory, which does not count as escaped. */

@@ -51,6 +51,7 @@ cdef extern from "wsp.h" nogil:
         size_t high_water
         size_t need
         size_t spilled
+        size_t carried
         size_t escaped
         uint64_t escaped_count
         uint64_t allocations
@@ -94,7 +95,9 @@ cdef extern from "wsp.h" nogil:
     uint64_t wsp_arena_generation(const wsp_arena *arena)
     wsp_status wsp_arena_resize(wsp_arena *arena, size_t capacity)
     wsp_status wsp_arena_move(wsp_arena *arena)
+    wsp_status wsp_arena_warm(wsp_arena *arena, size_t size)
     size_t wsp_arena_trim(wsp_arena *arena)
+    bint wsp_arena_is_inherited(const wsp_arena *arena)
     bint wsp_arena_owns(const wsp_arena *arena, const void *ptr)
     wsp_refusal wsp_arena_refusal(const wsp_arena *arena)
     wsp_stats wsp_arena_stats(const wsp_arena *arena)

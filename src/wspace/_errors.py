@@ -30,6 +30,15 @@ class WorkspaceError(RuntimeError):
     -----
     Arguments of a wrong type or value raise ``TypeError`` or ``ValueError``, and memory
     that the system does not give ``MemoryError``, as everywhere in Python.
+
+    Examples
+    --------
+    >>> import wspace
+    >>> try:
+    ...     wspace.leverage_to([], "nowhere")
+    ... except wspace.WorkspaceError as error:
+    ...     print(error)
+    no workspace 'nowhere' in this thread; none is open
     """
 
     __module__ = "wspace"
@@ -67,6 +76,20 @@ class EscapedArrayError(WorkspaceError):
     --------
     wspace.detach : Copy an array out of its workspace.
     wspace.keep : Hand an array out without a copy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import wspace
+    >>> ws = wspace.Workspace("demo", escape="raise", initial_size="1MiB")
+    >>> try:
+    ...     with ws:
+    ...         x = np.ones(1000)
+    ... except wspace.EscapedArrayError as error:
+    ...     print(error)
+    1 captured array escaped workspace 'demo' at the end of generation 1: 8,000 bytes
+    >>> float(x.sum())
+    1000.0
     """
 
     __module__ = "wspace"
@@ -78,6 +101,17 @@ class WorkspaceFullError(WorkspaceError, MemoryError):
     Notes
     -----
     It is a ``MemoryError`` too, so that handlers that know nothing of wspace work.
+
+    Examples
+    --------
+    >>> import wspace
+    >>> ws = wspace.Workspace("demo", initial_size=4096, max_size=4096, spill="fail")
+    >>> try:
+    ...     with ws:
+    ...         ws.zeros(1000)
+    ... except wspace.WorkspaceFullError as error:
+    ...     print(error)
+    workspace 'demo' is full: requested 8000 bytes, 4096 of 4096 free
     """
 
     __module__ = "wspace"
@@ -108,6 +142,21 @@ class WrongThreadError(WorkspaceError):
     See Also
     --------
     wspace.get : The workspace of a name that belongs to the calling thread.
+
+    Examples
+    --------
+    >>> import threading
+    >>> import wspace
+    >>> def use():
+    ...     try:
+    ...         ws.zeros(3)
+    ...     except wspace.WrongThreadError as error:
+    ...         print(error)
+    >>> with wspace.Workspace("demo") as ws:
+    ...     thread = threading.Thread(target=use, name="helper")
+    ...     thread.start()
+    ...     thread.join()
+    workspace 'demo' belongs to thread 'MainThread', used from 'helper'
     """
 
     __module__ = "wspace"

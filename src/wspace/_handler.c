@@ -18,7 +18,8 @@ int ws_handler_setup(void) {
   return 0;
 }
 
-/* ---- the four functions -------------------------------------------------------------- */
+/* ---- the four functions
+ * -------------------------------------------------------------- */
 
 static void count(_Atomic uint64_t *counter) {
   uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
@@ -27,23 +28,26 @@ static void count(_Atomic uint64_t *counter) {
 
 static uint32_t site_of(const ws_handler *handler) {
   if (handler->site == NULL || !PyGILState_Check()) return 0;
+  if (!wsp_arena_is_mine(handler->arena)) return 0;
   return handler->site(handler->site_ctx);
 }
 
-/* Serve from the arena: true, with NULL in *out when memory is out.  false: the request is
- * NumPy's own to serve. */
+/* Serve from the arena: true, with NULL in *out when memory is out.  false: the request
+ * is NumPy's own to serve. */
 static bool serve(ws_handler *handler, size_t size, uint32_t flags, void **out) {
   if (size < handler->min_block) {
     count(&handler->passed_small);
     return false;
   }
-  if (!wsp_arena_is_mine(handler->arena)) {
-    count(&handler->passed_foreign);
-    return false;
-  }
   *out = NULL;
-  (void)!wsp_arena_alloc(handler->arena, size, flags, site_of(handler), out);
-  return true;
+  switch (wsp_arena_alloc(handler->arena, size, flags, site_of(handler), out)) {
+    case WSP_ETHREAD:
+    case WSP_EFORKED:
+      count(&handler->passed_foreign);
+      return false;
+    default: /* served, or there is no memory */
+      return true;
+  }
 }
 
 static void *handler_malloc(void *ctx, size_t size) {
@@ -88,7 +92,8 @@ static void *handler_realloc(void *ctx, void *ptr, size_t size) {
   return fresh;
 }
 
-/* ---- threads -------------------------------------------------------------------------- */
+/* ---- threads
+ * -------------------------------------------------------------------------- */
 
 static const char thread_key[] = "wspace.thread";
 
@@ -114,7 +119,8 @@ int ws_watch_thread(void) {
   return failed;
 }
 
-/* ---- lifetime ------------------------------------------------------------------------ */
+/* ---- lifetime
+ * ------------------------------------------------------------------------ */
 
 ws_handler *ws_handler_new(wsp_arena *arena, PyObject *name, size_t min_block) {
   ws_handler *handler = PyMem_Calloc(1, sizeof *handler);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * NumPy's memory handler (NEP 49) over an arena.
  *
- * A ws_handler is what an array keeps alive: each array that owns data holds the handler's
- * capsule, the capsule holds the ws_handler, and that holds the core of the arena.  None of
- * them holds the workspace.  The capsule's context is the generation it was made for, so
- * that small arrays, which have no header, know theirs too.
+ * A ws_handler is what an array keeps alive: each array that owns data holds the
+ * handler's capsule, the capsule holds the ws_handler, and that holds the core of the
+ * arena.  None of them holds the workspace.  The capsule's context is the generation it
+ * was made for, so that small arrays, which have no header, know theirs too.
  *
- * Threads: NumPy calls malloc, calloc and free with the GIL, realloc now and then without;
- * none of them takes it.  All else here needs it. */
+ * Threads: NumPy calls malloc, calloc and free with the GIL, realloc now and then
+ * without; none of them takes it.  All else here needs it. */
 #ifndef WS_HANDLER_H
 #define WS_HANDLER_H
 
@@ -38,8 +38,8 @@ typedef struct ws_handler {
 /* Once, before all else; -1 with an exception. */
 int ws_handler_setup(void);
 
-/* Have the core told when the calling thread ends: when its Python thread state is cleared,
- * which is before others see it joined.  -1 with an exception. */
+/* Have the core told when the calling thread ends: when its Python thread state is
+ * cleared, which is before others see it joined.  -1 with an exception. */
 int ws_watch_thread(void);
 
 /* Take over the caller's reference to `arena`.  NULL with an exception. */

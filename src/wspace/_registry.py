@@ -51,6 +51,8 @@ def get(
     >>> wspace.get("train") is wspace.get("train")
     True
     """
+    if not isinstance(name, str):
+        raise _errors.wrong_type("name", "a string", name)
     workspace = mine.named.get(name)
     if workspace is None or workspace._is_closed:
         workspace = Workspace(name, config, **fields)

@@ -10,6 +10,7 @@ from wspace._workspace import Workspace
 
 WATCH_ALLOCATIONS: Final[int]
 WATCH_SPILLS: Final[int]
+WATCH_CARRIED: Final[int]
 WATCH_ESCAPES: Final[int]
 
 @disjoint_base

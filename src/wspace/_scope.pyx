@@ -52,10 +52,12 @@ cdef enum Watch:
     ON_ALLOCATIONS = 1
     ON_SPILLS = 2
     ON_ESCAPES = 4
+    ON_CARRIED = 8
 
 WATCH_ALLOCATIONS = ON_ALLOCATIONS
 WATCH_SPILLS = ON_SPILLS
 WATCH_ESCAPES = ON_ESCAPES
+WATCH_CARRIED = ON_CARRIED
 
 
 @cython.final
@@ -154,7 +156,8 @@ cdef bint restore_handler(Frame frame) except -1:
     if current is frame.handler or is_closed_handler(current):
         set_handler(handler_below(frame))
         return True
-    return not is_running(frame)
+    # Of a cycle that is over or was abandoned there is nothing to say.
+    return frame.done or (frame.arena is not None and not frame.arena.opened())
 
 
 cdef int close(Frame frame, list reports) except -1:
@@ -190,7 +193,7 @@ cdef int close(Frame frame, list reports) except -1:
 
 
 cdef int pop(Frame frame, object error) except -1:
-    """Close a frame and those below it that were left too early; then say what is to say.
+    """Close a frame and those below that were left too early; then say what is to say.
 
     An exception that is passing, `error`, is never replaced.
     """
@@ -315,7 +318,7 @@ cdef class Scope:
     cdef list _again             # frames of further enters of it, all contexts
     cdef unsigned long _thread   # who opened it
     cdef object _task            # name of the asyncio task that did, or None
-    cdef int _forgiven           # exits that may still come after one that was too early
+    cdef int _forgiven           # exits that may still come after one too early
     cdef bint _noteworthy
     cdef wsp_cycle _figures      # of the cycle that ended last
     cdef list _sites
@@ -419,7 +422,7 @@ cdef class Scope:
         return self._exit_from_afar(self._cycle, error)
 
     cdef bint _leave_elsewhere(self, Frame top) except -1:
-        """Whether this exit is that of a later enter of this task in another context."""
+        """Whether this exit is of a later enter of this task in another context."""
         cdef Frame frame
         if top.kind != CYCLE or not self._again:
             return False
@@ -466,6 +469,7 @@ cdef class Scope:
         self._noteworthy = (
             (self._watch & ON_ALLOCATIONS and self._figures.allocations != 0)
             or (self._watch & ON_SPILLS and self._figures.spilled != 0)
+            or (self._watch & ON_CARRIED and self._figures.carried != 0)
             or (self._watch & ON_ESCAPES and self._figures.escaped_count != 0)
         )
 

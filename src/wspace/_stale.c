@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * The StaleArray type: what an Array is after its cycle.  It has no instances of its own;
- * ws_make_stale changes the type of Arrays to it, even of some that NumPy is working on.
- * So what NumPy looks up on the way must be there, and raise when it is called. */
+ * The StaleArray type: what an Array is after its cycle.  It has no instances of its
+ * own; ws_make_stale changes the type of Arrays to it, even of some that NumPy is
+ * working on. So what NumPy looks up on the way must be there, and raise when it is
+ * called. */
 #include <numpy/arrayobject.h>
 
 #include "_array.h"
@@ -52,9 +53,9 @@ static PyObject *stale_repr(PyObject *self) {
   PyObject *shape, *dtype, *text;
   PyObject *name = link->home == NULL ? Py_None : link->home->name;
   if (describe(self, &shape, &dtype) < 0) return NULL;
-  text = PyUnicode_FromFormat("<stale array %S %U of workspace %R, made in generation %llu>",
-                              shape, dtype, name,
-                              (unsigned long long)link->generation);
+  text = PyUnicode_FromFormat(
+      "<stale array %S %U of workspace %R, made in generation %llu>", shape, dtype,
+      name, (unsigned long long)link->generation);
   Py_DECREF(shape);
   Py_DECREF(dtype);
   return text;
@@ -65,7 +66,8 @@ static void stale_dealloc(PyObject *self) {
   ws_Array_Type.tp_dealloc(self);
 }
 
-/* ---- attributes ---------------------------------------------------------------------- */
+/* ---- attributes
+ * ---------------------------------------------------------------------- */
 
 static PyObject *stale_getattro(PyObject *self, PyObject *name) {
   /* What raises when it is called, and what introspection asks for. */
@@ -86,7 +88,8 @@ static int stale_setattro(PyObject *self, PyObject *name, PyObject *value) {
   return -1;
 }
 
-/* ---- every other use ----------------------------------------------------------------- */
+/* ---- every other use
+ * ----------------------------------------------------------------- */
 
 static PyObject *no_unary(PyObject *self) { return ws_raise_stale(self); }
 
@@ -196,27 +199,29 @@ static PyMappingMethods no_mapping = {
 static PyBufferProcs no_buffers = {.bf_getbuffer = no_buffer};
 
 #define NO_METHOD(name) \
-  { name, (PyCFunction)(void (*)(void))no_call, METH_VARARGS | METH_KEYWORDS, NULL }
+  {name, (PyCFunction)(void (*)(void))no_call, METH_VARARGS | METH_KEYWORDS, NULL}
 
-/* NumPy's protocols are found, and raise when they are called; a lookup that failed would
- * be taken for "not an array-like", or worse. */
+/* NumPy's protocols are found, and raise when they are called; a lookup that failed
+ * would be taken for "not an array-like", or worse. */
 static PyMethodDef no_methods[] = {
-    NO_METHOD("__array_wrap__"),
-    NO_METHOD("__array_ufunc__"),
-    NO_METHOD("__array_function__"),
-    NO_METHOD("__reduce__"),
-    NO_METHOD("__reduce_ex__"),
-    NO_METHOD("__getstate__"),
-    NO_METHOD("__copy__"),
-    NO_METHOD("__deepcopy__"),
-    NO_METHOD("__complex__"),
-    {NULL, NULL, 0, NULL},
+    NO_METHOD("__array_wrap__"),     NO_METHOD("__array_ufunc__"),
+    NO_METHOD("__array_function__"), NO_METHOD("__reduce__"),
+    NO_METHOD("__reduce_ex__"),      NO_METHOD("__getstate__"),
+    NO_METHOD("__copy__"),           NO_METHOD("__deepcopy__"),
+    NO_METHOD("__complex__"),        {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(stale_doc,
-             "A checked array whose cycle is over.\n\n"
-             "Any use raises `StaleArrayError`; `repr`, `type`, `id` and weak references\n"
-             "work. It is no `numpy.ndarray`, and cannot be made or subclassed.");
+PyDoc_STRVAR(
+    stale_doc,
+    "A checked array whose cycle is over.\n\n"
+    "Any use raises `StaleArrayError`; `repr`, `type`, `id` and weak references\n"
+    "work. It is no `numpy.ndarray`, and cannot be made or subclassed.\n\n"
+    "Examples\n--------\n"
+    ">>> import wspace\n"
+    ">>> with wspace.Workspace(\"demo\") as ws:\n"
+    "...     x = ws.ones(3)\n"
+    ">>> x\n"
+    "<stale array (3,) float64 of workspace 'demo', made in generation 1>");
 
 PyTypeObject ws_StaleArray_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "wspace.StaleArray",

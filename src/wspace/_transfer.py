@@ -318,6 +318,15 @@ def is_attached(x: _Array) -> bool:
 def is_stale(x: object) -> bool:
     """Say whether `x` is a checked array whose cycle is over.
 
+    Parameters
+    ----------
+    x : object
+        Anything; what is no checked array is not stale.
+
+    Returns
+    -------
+    bool
+
     Examples
     --------
     >>> import wspace

@@ -179,7 +179,8 @@ def _contents(x: Any) -> Iterable[Any]:
     if isinstance(x, types.SimpleNamespace):
         return list(vars(x).values())
     if isinstance(x, _SEALED):
-        return list(x)
+        views: Iterable[Any] = x  # type: ignore[assignment]
+        return list(views)
     return ()
 
 

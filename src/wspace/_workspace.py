@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from wspace import _errors, _of_thread
 from wspace._arena import Arena
+from wspace._calls import in_scope_of
 from wspace._config import (
     AllocationPolicy,
     ConfigFields,
@@ -22,7 +24,12 @@ from wspace._config import (
 )
 from wspace._creators import Creators
 from wspace._errors import CallSite
-from wspace._scope import WATCH_ALLOCATIONS, WATCH_ESCAPES, WATCH_SPILLS
+from wspace._scope import (
+    WATCH_ALLOCATIONS,
+    WATCH_CARRIED,
+    WATCH_ESCAPES,
+    WATCH_SPILLS,
+)
 from wspace._sizes import format_bytes
 from wspace._stats import WorkspaceStats
 
@@ -31,7 +38,23 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 # Cycles in a row that spill before a block that may not grow is complained of.
 _PERSISTS = 3
 
+# Of a block that arrays are carried through: what fits into the free ranges between
+# survivors is less than their sum, by this factor; and the share of a cycle's bytes
+# from which on that matters.
+_WALLS = 1.2
+_CARRIES = 1 / 32
+
+_OURS = os.path.join(os.path.dirname(__file__), "_")  # files of wspace itself
+
 _numbers = itertools.count(1)
+
+
+def _warn(warning: Warning) -> None:
+    """Warn at the line of the program that left the scope, which `scoped` may have."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(warning, stacklevel=level)
 
 
 class Cycle(TypedDict):
@@ -41,6 +64,7 @@ class Cycle(TypedDict):
     high_water: int
     need: int
     spilled: int
+    carried: int
     escaped: int
     escaped_count: int
     allocations: int
@@ -142,10 +166,16 @@ class Workspace(Creators):
         self._last_spill = 0  # generation of the last cycle that spilled
         self._spills_in_a_row = 0
         self._complained = False
+        self._carries = False  # and is sized and warmed for it
         self._watch = WATCH_SPILLS
         if self._learning:
             self._watch |= WATCH_ALLOCATIONS
-        elif self.config.escape is not EscapePolicy.IGNORE:
+        else:
+            self._watch_learned()
+
+    def _watch_learned(self) -> None:
+        self._watch = WATCH_SPILLS | WATCH_CARRIED
+        if self.config.escape is not EscapePolicy.IGNORE:
             self._watch |= WATCH_ESCAPES
 
     def _settle(self, cycle: Cycle, sites: list[CallSite], is_passing: bool) -> None:
@@ -157,6 +187,8 @@ class Workspace(Creators):
         was_learning = self._learning
         if self._learning:
             self._learn(cycle)
+        if cycle["carried"] and not self._carries:
+            self._after_carried(cycle)
         if cycle["spilled"]:
             self._after_spill(cycle, is_passing)
         if cycle["escaped_count"] and not was_learning and not is_passing:
@@ -185,11 +217,29 @@ class Workspace(Creators):
 
     def _learn(self, cycle: Cycle) -> None:
         self._learning = False
-        self._watch &= ~WATCH_ALLOCATIONS
-        if self.config.escape is not EscapePolicy.IGNORE:
-            self._watch |= WATCH_ESCAPES
+        self._watch_learned()
         # Refused by the system: what does not fit is spilled, and it is tried again.
-        self._arena.resize(self._learned(cycle["need"]))
+        self._arena.resize(self._learned(self._need(cycle)))
+
+    def _need(self, cycle: Cycle) -> int:
+        """Return what a block must hold for such a cycle, in bytes."""
+        high_water, carried = cycle["high_water"], cycle["carried"]
+        if carried < _CARRIES * high_water:
+            return cycle["need"]
+        return max(cycle["need"], int(_WALLS * (high_water + carried)))
+
+    def _after_carried(self, cycle: Cycle) -> None:
+        """Fit the block to arrays that are carried from cycle to cycle, once.
+
+        Which of its ranges are free differs from one cycle to the next, so it is
+        brought into memory whole: else new pages would be touched now and then.
+        """
+        self._carries = True
+        self._watch &= ~WATCH_CARRIED
+        size = self._learned(self._need(cycle))
+        if self._may_grow:
+            self._arena.resize(size)
+        self._arena.warm(size)
 
     def _after_spill(self, cycle: Cycle, is_passing: bool) -> None:
         in_a_row = self._last_spill == cycle["generation"] - 1
@@ -198,8 +248,8 @@ class Workspace(Creators):
         if self._grow(cycle):
             self._spills_in_a_row = 0
             return
-        capacity = self._arena.stats()["capacity"]
-        if self._spills_in_a_row >= 2 and cycle["high_water"] < capacity:
+        fits = cycle["high_water"] < self._arena.capacity
+        if self._spills_in_a_row >= 2 and fits:
             # It would fit into a block without survivors.
             self._arena.move()
             self._spills_in_a_row = 0
@@ -207,12 +257,18 @@ class Workspace(Creators):
             self._complain_of_spills(cycle)
 
     def _grow(self, cycle: Cycle) -> bool:
-        """Grow the block by what was spilled; say whether it is larger now."""
-        if not self._may_learn or self.config.spill is not SpillPolicy.REALLOCATE:
+        """Grow the block to what was needed; say whether it is larger now."""
+        if not self._may_grow:
             return False
-        before = self._arena.stats()["capacity"]
-        self._arena.resize(self._learned(cycle["need"]))
-        return bool(self._arena.stats()["capacity"] > before)
+        before = self._arena.capacity
+        self._arena.resize(self._learned(self._need(cycle)))
+        if self._carries:
+            self._arena.warm(self._arena.capacity)
+        return self._arena.capacity > before
+
+    @property
+    def _may_grow(self) -> bool:
+        return self._may_learn and self.config.spill is SpillPolicy.REALLOCATE
 
     def _complain_of_spills(self, cycle: Cycle) -> None:
         if self.config.spill is not SpillPolicy.EXTERNAL or self._complained:
@@ -221,7 +277,7 @@ class Workspace(Creators):
             self._complained = True
             count, nbytes = self._spills_in_a_row, cycle["spilled"]
             warning = _errors.spills_persist(self.name, count, nbytes)
-            warnings.warn(warning, stacklevel=4)
+            _warn(warning)
 
     def _after_escape(self, cycle: Cycle, sites: list[CallSite]) -> None:
         told = (
@@ -234,7 +290,7 @@ class Workspace(Creators):
         if self.config.escape is EscapePolicy.RAISE:
             raise _errors.escaped(*told)
         if self.config.escape is EscapePolicy.WARN:
-            warnings.warn(_errors.escape_warning(*told), stacklevel=3)
+            _warn(_errors.escape_warning(*told))
 
     # ---- what users call -------------------------------------------------------------
 
@@ -286,8 +342,6 @@ class Workspace(Creators):
         >>> float(norm(2))
         2.0
         """
-        from wspace._scoped import in_scope_of
-
         if function is None:
             return lambda given: in_scope_of(lambda: self, given, result)
         return in_scope_of(lambda: self, function, result)
@@ -372,7 +426,14 @@ class Workspace(Creators):
 
     _is_closed = False
 
+    def _check_open(self, action: str = "allocate in") -> None:
+        if self._is_closed:
+            raise _errors.closed(self.name, action)
+        super()._check_open(action)
+
     def _check_idle(self, action: str) -> None:
+        if self._arena.is_inherited:
+            self._renew()  # the memory is the parent's, and left alone here
         if self._is_closed:
             raise _errors.closed(self.name, action)
         if self._arena.is_open:
@@ -400,5 +461,6 @@ class Workspace(Creators):
             used = format_bytes(figures["used"], figures["capacity"])
             text += f", {used} used"
         if figures["spills"]:
-            text += f", {figures['spills']} spills"
+            plural = "" if figures["spills"] == 1 else "s"
+            text += f", {figures['spills']} spill{plural}"
         return text + ">"

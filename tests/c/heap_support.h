@@ -26,6 +26,10 @@ static inline void close_heap(void) {
   wsp_source_release(&source, heap.block.base, heap.block.reserved);
 }
 
+static inline wsp_need need_of_span(size_t span) {
+  return (wsp_need){.span = span, .cls = wsp_class_of_span(span, heap.granule)};
+}
+
 static inline wsp_need need_of(size_t granules) {
   wsp_need need = {.span = 0};
   CHECK(wsp_need_of(granules * heap.granule, heap.granule, &need));
@@ -52,7 +56,7 @@ static inline void uncount(const wsp_chunk *chunk) {
 /* As the arena does it: the top falls, all else is binned. */
 static inline void give(wsp_chunk *chunk) {
   uncount(chunk);
-  wsp_heap_give(&heap, chunk, wsp_class_of_span(chunk->span, heap.granule));
+  wsp_heap_give(&heap, chunk);
   CHECK(wsp_heap_check(&heap));
 }
 

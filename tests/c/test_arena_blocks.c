@@ -135,7 +135,9 @@ static void the_limit_bounds_block_and_outside_together(void) {
   wsp_arena_free(arena, inside);
   (void)leave(arena);
   CHECK_EQ(wsp_arena_resize(arena, MIB), WSP_OK); /* cut: the spill is still alive */
-  CHECK_EQ(wsp_arena_stats(arena).capacity, 200000 - wsp_arena_bytes_for(arena, 90000));
+  size_t rest = 200000 - wsp_arena_bytes_for(arena, 90000); /* but for whole pages */
+  CHECK(wsp_arena_stats(arena).capacity <= rest);
+  CHECK(wsp_arena_stats(arena).capacity + 3 * options.upstream.page >= rest);
   wsp_arena_free(arena, spill);
   CHECK_EQ(wsp_arena_resize(arena, MIB), WSP_OK);
   CHECK_EQ(wsp_arena_stats(arena).capacity, 200000);

@@ -222,7 +222,10 @@ static char *take_and_touch(wsp_arena *arena, size_t size) {
 }
 
 /* One cycle.  What the cycle before has left is freed one by one, or at the end. */
-static void run(wsp_arena *arena, const program *p, bool at_the_end, char **carried) {
+/* One cycle, and after it what the policy of the Python layer does: a block is sized
+ * and warmed for what is carried through it when that is first seen. */
+static void run(wsp_arena *arena, const program *p, bool at_the_end, char **carried,
+                bool *warmed) {
   char *made[ARRAYS];
   enter(arena);
   for (size_t i = 0; i < ARRAYS; ++i) {
@@ -236,8 +239,13 @@ static void run(wsp_arena *arena, const program *p, bool at_the_end, char **carr
     if (!p->survives[i]) wsp_arena_free(arena, made[i]);
   }
   wsp_cycle cycle = leave(arena);
-  if (cycle.outside || cycle.spilled != 0)
-    CHECK_EQ(wsp_arena_resize(arena, cycle.need / 10 * 13), WSP_OK);
+  size_t walls = (cycle.high_water + cycle.carried) / 10 * 12;
+  size_t need = cycle.carried != 0 && walls > cycle.need ? walls : cycle.need;
+  bool sees_walls = cycle.carried != 0 && !*warmed;
+  if (!cycle.outside && cycle.spilled == 0 && !sees_walls) return;
+  CHECK_EQ(wsp_arena_resize(arena, need / 10 * 13), WSP_OK);
+  *warmed = *warmed || sees_walls;
+  if (*warmed) CHECK_EQ(wsp_arena_warm(arena, SIZE_MAX), WSP_OK);
 }
 
 static void carry(int sizes, unsigned percent, bool at_the_end) {
@@ -246,8 +254,9 @@ static void carry(int sizes, unsigned percent, bool at_the_end) {
   char *carried[ARRAYS] = {NULL};
   size_t resident = 0, grew = 0, called = 0;
   uint64_t calls = 0;
+  bool warmed = false;
   for (size_t cycle = 1; cycle <= CYCLES; ++cycle) {
-    run(arena, &p, at_the_end, carried);
+    run(arena, &p, at_the_end, carried, &warmed);
     if (wsp_arena_resident(arena) > resident) grew = cycle;
     if (wsp_arena_stats(arena).upstream_calls != calls) called = cycle;
     resident = wsp_arena_resident(arena);

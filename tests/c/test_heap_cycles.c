@@ -17,7 +17,7 @@ static bool is_scribbled(wsp_chunk *chunk) {
   return holds(wsp_data(chunk), chunk->size, 0xA5);
 }
 
-static void clearing_makes_all_used_memory_the_next_range(void) {
+static void a_cleared_heap_serves_as_a_fresh_one_and_knows_what_is_dirty(void) {
   open_heap(64 * KIB, 64);
   wsp_chunk *c[6];
   for (size_t i = 0; i < 6; ++i) c[i] = grab(10);
@@ -26,9 +26,9 @@ static void clearing_makes_all_used_memory_the_next_range(void) {
   for (size_t i = 1; i < 6; i += 2) (void)merge(c[i]);
   wsp_heap_clear(&heap);
   CHECK(wsp_heap_check(&heap) && heap.quick_count == 0 && heap.fit.summary == 0);
-  CHECK(heap.bump == heap.first && heap.limit == virgin && heap.virgin == virgin);
+  CHECK(heap.virgin == heap.first && heap.bump == heap.first && heap.dirty == virgin);
   for (size_t i = 0; i < 6; ++i) CHECK(grab(10) == c[i]);
-  CHECK(heap.virgin == virgin);
+  CHECK(heap.virgin == virgin && heap.dirty == virgin);
   close_heap();
 }
 
@@ -145,43 +145,26 @@ static void a_retired_heap_only_gives_back(void) {
   close_heap();
 }
 
-/* A cycle that leaves one survivor, and frees the one before. */
-static void run_cycle(size_t granules, wsp_chunk **survivor) {
-  wsp_chunk *before = *survivor, *top = grab(granules);
-  *survivor = grab(10);
-  give(top);
-  if (before != NULL) give(before);
-  wsp_heap_settle(&heap);
-  wsp_heap_warm(&heap, &source);
-  CHECK(wsp_heap_check(&heap));
-}
-
 static size_t resident(void) {
   return wsp_os_resident(heap.block.base, heap.block.committed);
 }
 
-static void survivors_that_move_on_bring_the_block_into_memory(void) {
+static void warming_brings_untouched_memory_in_once_and_no_further_than_asked(void) {
   open_heap(MIB, 64);
-  wsp_chunk *survivor = NULL;
-  run_cycle(100, &survivor);
+  wsp_chunk *survivor = grab(10);
+  wsp_unbury(wsp_data(survivor), 64);
+  memset(wsp_data(survivor), 7, 64);
   CHECK(resident() < 64 * KIB);
-  run_cycle(100, &survivor); /* goes around the survivor */
+  wsp_heap_warm(&heap, &source, 256 * KIB);
   size_t warm = resident();
-  CHECK(warm + 4 * source.up.page >= MIB && !heap.block.in_window);
+  CHECK(warm >= 256 * KIB - 2 * source.up.page && warm < 512 * KIB);
   uint64_t calls = WSP_GET(source.calls);
-  for (size_t i = 0; i < 10; ++i) run_cycle(100 + 500 * i, &survivor);
-  CHECK(WSP_GET(source.calls) == calls && resident() >= warm);
-  close_heap();
-}
-
-static void without_survivors_untouched_memory_stays_untouched(void) {
-  open_heap(MIB, 64);
-  for (size_t i = 0; i < 5; ++i) {
-    give(grab(100 * (i + 1)));
-    wsp_heap_clear(&heap);
-    wsp_heap_warm(&heap, &source);
-    CHECK(wsp_heap_check(&heap) && resident() < 64 * KIB);
-  }
+  wsp_heap_warm(&heap, &source, 256 * KIB);
+  CHECK_EQ(WSP_GET(source.calls), calls);
+  wsp_heap_warm(&heap, &source, 64 * MIB);
+  CHECK(resident() + 4 * source.up.page >= MIB && !heap.block.in_window);
+  CHECK(*(char *)wsp_data(survivor) == 7 && wsp_heap_check(&heap));
+  give(survivor);
   close_heap();
 }
 
@@ -198,7 +181,7 @@ static void extending_gives_room_at_the_end(void) {
 }
 
 int main(void) {
-  clearing_makes_all_used_memory_the_next_range();
+  a_cleared_heap_serves_as_a_fresh_one_and_knows_what_is_dirty();
   clearing_a_fresh_heap_changes_nothing();
   after_settling_the_smallest_free_range_that_serves_comes_first();
   settling_frees_what_is_left_of_the_current_range();
@@ -206,8 +189,7 @@ int main(void) {
   purging_an_empty_heap_makes_it_fresh();
   purging_around_survivors_gives_back_whole_pages();
   a_retired_heap_only_gives_back();
-  survivors_that_move_on_bring_the_block_into_memory();
-  without_survivors_untouched_memory_stays_untouched();
+  warming_brings_untouched_memory_in_once_and_no_further_than_asked();
   extending_gives_room_at_the_end();
   return CHECK_SUMMARY();
 }

@@ -141,51 +141,6 @@ static void a_mark_of_another_cycle_is_stale(void) {
   wsp_arena_unref(arena);
 }
 
-static void a_mark_later_than_one_that_was_rewound_to_is_stale(void) {
-  wsp_arena *arena = make_arena_of(64 * KIB, 0);
-  enter(arena);
-  wsp_mark outer = checkpoint(arena);
-  (void)raw(arena, 1000);
-  wsp_mark inner = checkpoint(arena);
-  (void)raw(arena, 1000);
-  CHECK_EQ(wsp_rewind(arena, &outer), WSP_OK);
-  (void)raw(arena, 1000);
-  size_t in_use = used(arena);
-  CHECK_EQ(wsp_rewind(arena, &inner), WSP_ESTALE);
-  CHECK_EQ(used(arena), in_use);
-  wsp_mark next = checkpoint(arena);
-  CHECK_EQ(wsp_rewind(arena, &inner), WSP_ESTALE);
-  (void)raw(arena, 1000);
-  CHECK_EQ(wsp_rewind(arena, &next), WSP_OK);
-  CHECK_EQ(wsp_rewind(arena, &outer), WSP_OK);
-  CHECK_EQ(wsp_rewind(arena, &next), WSP_ESTALE);
-  CHECK_EQ(used(arena), 0);
-  (void)leave(arena);
-  wsp_arena_unref(arena);
-}
-
-/* Two marks are each rewound to once: both keep what came after them stale. */
-static void stale_marks_stay_stale(void) {
-  wsp_arena *arena = make_arena_of(64 * KIB, 0);
-  enter(arena);
-  wsp_mark outer = checkpoint(arena);
-  (void)raw(arena, 1000);
-  wsp_mark stale = checkpoint(arena);
-  CHECK_EQ(wsp_rewind(arena, &outer), WSP_OK);
-  (void)raw(arena, 1000);
-  wsp_mark inner = checkpoint(arena);
-  (void)raw(arena, 1000);
-  wsp_mark stale_too = checkpoint(arena);
-  CHECK_EQ(wsp_rewind(arena, &inner), WSP_OK);
-  (void)raw(arena, 1000);
-  CHECK_EQ(wsp_rewind(arena, &stale), WSP_ESTALE);
-  CHECK_EQ(wsp_rewind(arena, &stale_too), WSP_ESTALE);
-  CHECK_EQ(wsp_rewind(arena, &inner), WSP_OK);
-  CHECK_EQ(wsp_rewind(arena, &outer), WSP_OK);
-  (void)leave(arena);
-  wsp_arena_unref(arena);
-}
-
 int main(void) {
   rewinding_frees_the_raw_allocations_made_since();
   a_mark_may_be_rewound_to_again();
@@ -194,7 +149,5 @@ int main(void) {
   raw_allocations_may_be_freed_by_hand();
   nested_marks_unwind_inside_out();
   a_mark_of_another_cycle_is_stale();
-  a_mark_later_than_one_that_was_rewound_to_is_stale();
-  stale_marks_stay_stale();
   return CHECK_SUMMARY();
 }
