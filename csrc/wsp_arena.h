@@ -42,7 +42,7 @@ struct wsp_arena {
   bool in_cycle, closed;
   bool untidy;    /* something died that a cycle's end or begin can make use of */
   uint32_t epoch; /* the process it was made in */
-  atomic_uint refs;
+  atomic_uint refs, holds;
   wsp_lock *lock;
   size_t initial, max_block, limit;
   wsp_source source;

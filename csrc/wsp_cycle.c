@@ -129,7 +129,13 @@ void wsp_arena_abandon(wsp_arena *arena) {
   wsp_lock_take(arena->lock);
   disown(arena);
   wsp_lock_give(arena->lock);
+  /* Its owner may be at work without the host's lock; it needs ours, not the host's. */
+  while (atomic_load(&arena->holds) != 0) wsp_os_yield();
 }
+
+void wsp_arena_hold(wsp_arena *arena) { atomic_fetch_add(&arena->holds, 1); }
+
+void wsp_arena_let_go(wsp_arena *arena) { atomic_fetch_sub(&arena->holds, 1); }
 
 wsp_status wsp_arena_recover(wsp_arena *arena) {
   if (wsp_is_forked(arena)) {

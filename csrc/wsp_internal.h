@@ -90,6 +90,7 @@ size_t wsp_os_page(void);
  * under a limit of the address space. */
 size_t wsp_os_window(void);
 size_t wsp_os_resident(void *base, size_t size);
+void wsp_os_yield(void); /* let another thread run */
 
 /* Have wsp_thread_ends called with what _at_thread_end was given last on a thread, when
  * it ends, and wsp_thread_forked in the child of each fork.  Once or more. */

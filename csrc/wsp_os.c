@@ -4,6 +4,7 @@
 #define _GNU_SOURCE /* MAP_ANONYMOUS, madvise, mincore */
 #endif
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -135,6 +136,8 @@ wsp_upstream wsp_upstream_malloc(void) {
                      .zeroed = false};
   return up;
 }
+
+void wsp_os_yield(void) { (void)sched_yield(); }
 
 /* ---- locks --------------------------------------------------------------- */
 

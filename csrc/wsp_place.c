@@ -194,6 +194,9 @@ static size_t held_outside(const wsp_arena *arena) {
 static size_t allowed(const wsp_arena *arena, size_t capacity) {
   size_t outside = held_outside(arena);
   size_t bound = arena->limit - (outside < arena->limit ? outside : arena->limit);
+  /* Both ranges are whole pages in the end. */
+  if (outside != 0 && bound > arena->source.up.page)
+    bound -= bound % arena->source.up.page;
   if (bound > arena->max_block) bound = arena->max_block;
   return capacity < bound ? capacity : bound;
 }

@@ -245,7 +245,8 @@ def guess(wanted: Parameters, rng: random.Random) -> Any:
     """Choose arguments: the required ones by position, a few others by name."""
     args, kwargs = [], {}
     for name, is_required in wanted:
-        values = MIXED if rng.random() < 0.2 else choices(name)
+        wide = rng.random() < 0.2 and name != "out"  # NumPy does not check all of those
+        values = MIXED if wide else choices(name)
         if is_required:
             args.append(rng.choice(values))
         elif rng.random() < 0.3:
@@ -262,7 +263,7 @@ def find_calls(
     for _ in range(120):
         args, kwargs = guess(wanted, rng)
         call = Call(name, function, args, kwargs)
-        if count_arrays((args, kwargs)) == 0 or str(call) in found:
+        if count_arrays((args, kwargs)) == 0 or str(call) in found or _is_unsafe(call):
             continue
         succeeded, result = attempt(call)
         if not succeeded:
@@ -274,6 +275,12 @@ def find_calls(
         if len(found) >= 5:
             break
     return list(found.values())
+
+
+def _is_unsafe(call: Call) -> bool:
+    """Say whether NumPy's own bugs are in the way: those of multiplied strings."""
+    has_text = any(text in str(call) for text in ("strings>", "raw>", "'"))
+    return has_text and re.search(r"\bi?mul(tiply)?\b", call.name) is not None
 
 
 def _with_out(call: Call, result: Any, pool: Pool) -> Call | None:

@@ -154,6 +154,28 @@ MESSAGES = [
         ["hint: a generator that yields inside a `with` block is the usual cause"],
     ),
     (
+        "foreign_handler",
+        ("train",),
+        RuntimeWarning,
+        "workspace 'train' was left while another memory handler of NumPy was current; "
+        "that one was not changed",
+        [],
+    ),
+    (
+        "suspends",
+        ("step", "a generator function"),
+        TypeError,
+        "cannot scope 'step': it is a generator function",
+        ["hint: decorate the functions that it calls; they run from beginning to end"],
+    ),
+    (
+        "cannot_walk",
+        ("set",),
+        TypeError,
+        "cannot take arrays of a workspace out of a value of type 'set'",
+        ["hint: detach the arrays before they are put into it"],
+    ),
+    (
         "not_entered",
         ("train",),
         wspace.WorkspaceStateError,

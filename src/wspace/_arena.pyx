@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 
 from wspace._core cimport (
+    c_bool,
     PyDataMem_GetHandler,
     PyDataMem_SetHandler,
     WSP_EFULL,
@@ -96,13 +97,29 @@ ws_array_setup(_errors.stale)
 
 
 cdef extern from "Python.h":
-    PyObject *PyEval_GetFrame()
-    PyObject *PyFrame_GetBack(PyObject *frame)
-    PyObject *PyFrame_GetCode(PyObject *frame)
-    int PyFrame_GetLineNumber(PyObject *frame)
     int Py_REFCNT(PyObject *x)
     void PyErr_Fetch(PyObject **kind, PyObject **value, PyObject **trace)
     void PyErr_Restore(PyObject *kind, PyObject *value, PyObject *trace)
+
+
+cdef extern from *:
+    """
+    /* The functions of frames, on plain objects. */
+    static PyObject *ws_frame(void) { return (PyObject *)PyEval_GetFrame(); }
+    static PyObject *ws_frame_back(PyObject *frame) {
+      return (PyObject *)PyFrame_GetBack((PyFrameObject *)frame);
+    }
+    static PyObject *ws_frame_code(PyObject *frame) {
+      return (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
+    }
+    static int ws_frame_line(PyObject *frame) {
+      return PyFrame_GetLineNumber((PyFrameObject *)frame);
+    }
+    """
+    PyObject *ws_frame()
+    PyObject *ws_frame_back(PyObject *frame)
+    PyObject *ws_frame_code(PyObject *frame)
+    int ws_frame_line(PyObject *frame)
 
 
 Array = <object><PyObject *>&ws_Array_Type
@@ -553,19 +570,19 @@ cdef uint32_t record_site(void *ctx) noexcept:
 
 
 cdef uint32_t site_number(Arena arena) except *:
-    cdef PyObject *frame = PyEval_GetFrame()
+    cdef PyObject *frame = ws_frame()
     cdef PyObject *back
     if frame == NULL:
         return 0
     held = <object>frame
-    code = take(PyFrame_GetCode(frame))
+    code = take(ws_frame_code(frame))
     while code.co_filename.startswith(_LIBRARIES):
-        back = PyFrame_GetBack(<PyObject *>held)
+        back = ws_frame_back(<PyObject *>held)
         if back == NULL:
             break
         held = take(back)
-        code = take(PyFrame_GetCode(<PyObject *>held))
-    key = (code, PyFrame_GetLineNumber(<PyObject *>held))
+        code = take(ws_frame_code(<PyObject *>held))
+    key = (code, ws_frame_line(<PyObject *>held))
     number = arena._sites.get(key)
     if number is None:
         number = len(arena._places)
@@ -606,7 +623,7 @@ cdef void *faulty_reserve(void *ctx, size_t size) noexcept nogil:
     return NULL if fails(faults) else faults.real.reserve(faults.real.ctx, size)
 
 
-cdef bint faulty_commit(void *ctx, void *base, size_t size) noexcept nogil:
+cdef c_bool faulty_commit(void *ctx, void *base, size_t size) noexcept nogil:
     cdef Faults *faults = <Faults *>ctx
     return not fails(faults) and faults.real.commit(faults.real.ctx, base, size)
 

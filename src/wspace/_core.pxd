@@ -8,6 +8,10 @@ from libc.stdint cimport uint32_t, uint64_t
 cimport numpy as cnp
 
 
+cdef extern from "stdbool.h":
+    ctypedef bint c_bool "bool"
+
+
 cdef extern from "wsp.h" nogil:
     ctypedef struct wsp_arena:
         pass
@@ -26,7 +30,7 @@ cdef extern from "wsp.h" nogil:
     ctypedef struct wsp_upstream:
         void *ctx
         void *(*reserve)(void *ctx, size_t size) noexcept nogil
-        bint (*commit)(void *ctx, void *base, size_t size) noexcept nogil
+        c_bool (*commit)(void *ctx, void *base, size_t size) noexcept nogil
         void (*purge)(void *ctx, void *base, size_t size) noexcept nogil
         void (*release)(void *ctx, void *base, size_t size) noexcept nogil
 

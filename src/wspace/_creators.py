@@ -126,6 +126,9 @@ class Creators(Scope):
         ndmin: int = 0,
     ) -> _Made:
         """Copy into an array; see `numpy.array`."""
+        self._check_open()
+        if not isinstance(object, np.ndarray):  # by code of others, which is not placed
+            object = np.asarray(object, dtype)
         kwargs = {"order": order, "ndmin": ndmin}
         return self._place(None, dtype, np.array, object, dtype, **kwargs)
 

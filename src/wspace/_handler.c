@@ -72,9 +72,7 @@ static void handler_free(void *ctx, void *ptr, size_t size) {
     numpy_own->free(numpy_own->ctx, ptr, size);
 }
 
-/* NumPy's readers of text call this without the GIL. */
-static void *handler_realloc(void *ctx, void *ptr, size_t size) {
-  ws_handler *handler = ctx;
+static void *resize(ws_handler *handler, void *ptr, size_t size) {
   void *fresh;
   /* What NumPy serves stays there: its old size is not known here. */
   if (ptr != NULL && !wsp_arena_owns(handler->arena, ptr))
@@ -92,17 +90,30 @@ static void *handler_realloc(void *ctx, void *ptr, size_t size) {
   return fresh;
 }
 
+/* NumPy's readers of text call this without the GIL, so another thread might abandon the
+ * cycle meanwhile: hold it. */
+static void *handler_realloc(void *ctx, void *ptr, size_t size) {
+  ws_handler *handler = ctx;
+  wsp_arena_hold(handler->arena);
+  void *fresh = resize(handler, ptr, size);
+  wsp_arena_let_go(handler->arena);
+  return fresh;
+}
+
 /* ---- threads
  * -------------------------------------------------------------------------- */
 
 static const char thread_key[] = "wspace.thread";
 
+static _Thread_local wsp_thread *watched;
+
 static void thread_state_dies(PyObject *capsule) {
-  wsp_thread_end(PyCapsule_GetPointer(capsule, thread_key));
+  wsp_thread *thread = PyCapsule_GetPointer(capsule, thread_key);
+  if (watched == thread) watched = NULL; /* its address may be another's next */
+  wsp_thread_end(thread);
 }
 
 int ws_watch_thread(void) {
-  static _Thread_local wsp_thread *watched;
   wsp_thread *self = wsp_thread_self();
   if (self == watched) return 0;
   PyObject *dict = self == NULL ? NULL : PyThreadState_GetDict();

@@ -11,7 +11,12 @@ microsecond.
 """
 
 cimport cython
-from cpython.contextvars cimport PyContextVar_New, PyContextVar_Set, get_value
+from cpython.contextvars cimport (
+    PyContextVar_New,
+    PyContextVar_Reset,
+    PyContextVar_Set,
+    get_value,
+)
 from libc.stdint cimport uint64_t
 
 from wspace._arena cimport Arena, current_handler, is_closed_handler, set_handler
@@ -70,15 +75,16 @@ cdef class Frame:
     cdef object handler      # the capsule that it installed; None: none
     cdef object before       # the capsule that was current
     cdef uint64_t generation
-    cdef size_t task         # identity of the asyncio task that entered; 0: none
+    cdef object token        # of the stack; of use in the very context that pushed it
     cdef Kind kind
     cdef bint left           # it was left too early, and closes with those above it
+    cdef bint dropped        # its cycle was abandoned; its own exit is still to come
     cdef bint done           # it was left, perhaps in another context than this one
 
 
 cdef inline bint is_running(Frame frame) noexcept:
     """Whether the frame was not left and its cycle is still open."""
-    return not frame.done and (
+    return not (frame.done or frame.dropped) and (
         frame.scope is None or frame.arena.runs(frame.generation)
     )
 
@@ -102,6 +108,15 @@ cdef Frame frame_of(Scope scope, bint even_left):
     return None
 
 
+cdef bint is_pushed_here(Frame frame) except -1:
+    """Whether the frame was pushed in this very context, and not in one it is copied of."""
+    cdef Frame raw = <Frame>get_value(_stack)
+    if not take_off(frame):
+        return False
+    frame.token = PyContextVar_Set(_stack, raw)  # as it was, with a token for later
+    return True
+
+
 cdef bint is_on_stack(Frame frame, Frame above):
     """Whether `frame` lies at `above` or below it."""
     while above is not None and above is not frame:
@@ -118,22 +133,43 @@ cdef Frame push(Scope scope, Arena arena, Kind kind, object handler):
     `handler` None: none is installed, but for scope_out, which installs NumPy's own.
     """
     cdef Frame frame = Frame.__new__(Frame)
+    cdef Frame raw = <Frame>get_value(_stack)
     frame.scope = scope
     frame.arena = arena
     frame.kind = kind
-    frame.below = <Frame>get_value(_stack)
+    frame.below = raw
+    while frame.below is not None and frame.below.done:
+        frame.below = frame.below.below
+    if frame.below is not raw:  # left in other contexts: forget them here, too
+        PyContextVar_Set(_stack, frame.below)
     if arena is not None:
         frame.generation = arena.generation_now()
     if handler is not None or kind == OUT:
         frame.before = set_handler(handler)
         frame.handler = current_handler() if handler is None else handler
     try:
-        PyContextVar_Set(_stack, frame)
+        frame.token = PyContextVar_Set(_stack, frame)
     except BaseException:
         if frame.handler is not None:
             set_handler(frame.before)
         raise
     return frame
+
+
+cdef bint take_off(Frame frame) except -1:
+    """Set the stack to what it was before the frame; False: it was not pushed here.
+
+    A copied context shows the frames of the one that it was copied from.
+    """
+    token, frame.token = frame.token, None
+    if token is None:
+        return False
+    try:
+        PyContextVar_Reset(_stack, token)
+    except ValueError:
+        frame.token = token
+        return False
+    return True
 
 
 cdef object handler_below(Frame frame):
@@ -145,28 +181,45 @@ cdef object handler_below(Frame frame):
     return None
 
 
-cdef bint restore_handler(Frame frame) except -1:
+cdef bint is_of_frames(object handler, Frame above, Frame frame) noexcept:
+    """Whether frames that are over, from `above` down to `frame`, have installed it."""
+    while above is not None and above is not frame:
+        if above.handler is handler and not is_running(above):
+            return True
+        above = above.below
+    return False
+
+
+cdef bint restore_handler(Frame frame, Frame raw) except -1:
     """Restore the handler below; False: somebody else's is current and was left alone.
 
-    That of a workspace that has closed meanwhile is nobody's.
+    That of a workspace that has closed, or of a block that was left in another context,
+    is nobody's. `raw` is the top of the stack before the frame was taken off.
     """
     if frame.handler is None:
         return True
     current = current_handler()
-    if current is frame.handler or is_closed_handler(current):
+    if (
+        current is frame.handler
+        or is_closed_handler(current)
+        or is_of_frames(current, raw, frame)
+    ):
         set_handler(handler_below(frame))
         return True
     # Of a cycle that is over or was abandoned there is nothing to say.
-    return frame.done or (frame.arena is not None and not frame.arena.opened())
+    return not is_running(frame) or (
+        frame.arena is not None and not frame.arena.opened()
+    )
 
 
-cdef int close(Frame frame, list reports) except -1:
-    """Take one frame off the stack and end its cycle, if it is its cycle's outermost.
+cdef int close(Frame frame, bint is_here, list reports) except -1:
+    """Leave one frame, and end its cycle if it is its cycle's outermost.
 
-    The order is: handler, stale, reset, closed, and only then anything that can run
-    Python code; the collector waits meanwhile.
+    `is_here`: it is on the stack of this context. The order is: handler, stale, reset,
+    closed, and only then anything that can run Python code; the collector waits.
     """
     cdef Scope scope = frame.scope
+    cdef Frame raw = <Frame>get_value(_stack)
     cdef bint restored = True
     cdef bint ends = (
         frame.kind == CYCLE and is_running(frame) and not frame.arena.is_others()
@@ -177,13 +230,14 @@ cdef int close(Frame frame, list reports) except -1:
         scope._forget_again(frame)
     cdef bint collects = PyGC_Disable()
     try:
-        restored = restore_handler(frame)
+        restored = restore_handler(frame, raw)
     finally:
         if ends:
             scope._end(frame)
         frame.done = True
         try:
-            PyContextVar_Set(_stack, frame.below)
+            if is_here and not take_off(frame):
+                PyContextVar_Set(_stack, frame.below)
         finally:
             if collects:
                 PyGC_Enable()
@@ -192,19 +246,21 @@ cdef int close(Frame frame, list reports) except -1:
     return 0
 
 
-cdef int pop(Frame frame, object error) except -1:
-    """Close a frame and those below that were left too early; then say what is to say.
+cdef int pop(Frame frame, bint is_here, object error) except -1:
+    """Close a frame and those below it that were left too early; then say what is to say.
 
     An exception that is passing, `error`, is never replaced.
     """
     cdef list reports = []
-    cdef Frame left
     while frame is not None:
-        close(frame, reports)
+        close(frame, is_here, reports)
         if error is not None and isinstance(error, MemoryError) and frame.kind == CYCLE:
             frame.scope._explain_refusal(error)
-        left = top_frame()
-        frame = left if left is not None and left.left else None
+        frame = frame.below
+        while frame is not None and not is_running(frame):
+            frame = frame.below
+        if frame is not None and not frame.left:
+            frame = None
     if reports:
         tell(reports, error)
     return 0
@@ -215,16 +271,17 @@ cdef int tell(list reports, object error) except -1:
     cdef Frame frame
     first = None
     for frame, restored in reports:
-        try:
-            if frame.kind == CYCLE and frame.scope._noteworthy:
-                frame.scope._report(error is not None)
-            if not restored:
-                tell_handler(frame, error)
-        except Exception as problem:
-            if first is None:
-                first = problem
-            else:
-                first.add_note(str(problem))
+        for part in range(2):
+            try:
+                if part == 1 and not restored:
+                    tell_handler(frame, error)
+                elif part == 0 and frame.kind == CYCLE and frame.scope._noteworthy:
+                    frame.scope._report(error is not None)
+            except Exception as problem:
+                if first is None:
+                    first = problem
+                else:
+                    first.add_note(str(problem))
     if first is not None:
         raise first
     return 0
@@ -242,9 +299,9 @@ cdef int tell_handler(Frame frame, object error) except -1:
 cdef int leave(Frame frame, object error) except -1:
     """Leave the block of a borrow or a scope_out."""
     cdef Frame top = top_frame()
-    cdef Frame stack = <Frame>get_value(_stack)
+    cdef Frame raw = <Frame>get_value(_stack)
     if frame is top:
-        return pop(frame, error)
+        return pop(frame, True, error)
     if is_on_stack(frame, top):
         if not is_running(frame):
             frame.done = True
@@ -252,12 +309,8 @@ cdef int leave(Frame frame, object error) except -1:
         frame.left = True
         problem = _errors.wrong_order(frame_name(frame), frame_name(top))
         return complain(problem, error)
-    if is_on_stack(frame, stack):  # its cycle is over
-        return pop(frame, error)
-    frame.done = True  # of another context
-    if current_handler() is frame.handler:
-        set_handler(handler_below(frame))
-    return 0
+    # Its cycle is over, or it is of another context.
+    return pop(frame, is_on_stack(frame, raw), error)
 
 
 cdef int complain(object problem, object error) except -1:
@@ -286,10 +339,6 @@ cdef object current_task():
         return asyncio.current_task()
     except AttributeError:  # asyncio is just being imported
         return None
-
-
-cdef inline size_t identity(object x) noexcept:
-    return 0 if x is None else <size_t><void *>x
 
 
 cdef str thread_name(unsigned long ident):
@@ -344,7 +393,7 @@ cdef class Scope:
         try:
             status = self._arena.begin()
             if status == WSP_OK:
-                self._open(task, name)
+                self._open(name)
         finally:
             if collects:
                 PyGC_Enable()
@@ -355,13 +404,12 @@ cdef class Scope:
             self._enter_again(status, task)
         return self
 
-    cdef int _open(self, object task, object name) except -1:
+    cdef int _open(self, object name) except -1:
         try:
             self._cycle = push(self, self._arena, CYCLE, self._handler())
         except BaseException:
             self._arena.end(&self._figures)
             raise
-        self._cycle.task = identity(task)
         self._task = name
         self._again.clear()
         self._forgiven = 0
@@ -378,7 +426,6 @@ cdef class Scope:
                 here = None if task is None else task.get_name()
                 raise _errors.other_task(self.name, self._task, here)
             frame = push(self, self._arena, AGAIN, self._handler())
-            frame.task = identity(task)
             self._again.append(frame)
             return 0
         if status == WSP_ETHREAD:
@@ -391,62 +438,50 @@ cdef class Scope:
         cdef Frame top = top_frame()
         if top is None or top.scope is not self or top.kind > AGAIN or top.left:
             self._exit_oddly(top, error)
-        elif not self._leave_elsewhere(top):
-            if top.kind == CYCLE and self._arena.is_others():
-                self._arena.leave_open()
-                top.done = True
-            pop(top, error)
+        elif top.kind == CYCLE and self._arena.is_others():
+            self._drop(top)
+            if is_pushed_here(top):
+                pop(top, True, error)
+        elif top.kind == CYCLE and self._again and not is_pushed_here(top):
+            self._exit_again()
+        else:
+            pop(top, True, error)
 
     cdef int _exit_oddly(self, Frame top, object error) except -1:
         """Leave when the uppermost running frame of this context is not ours."""
-        cdef Frame frame = <Frame>get_value(_stack)
-        while frame is not top:
-            if frame.scope is self and frame.kind <= AGAIN:
-                return pop(frame, error)  # ours: its cycle ended elsewhere
-            frame = frame.below
-        frame = frame_of(self, False)
+        cdef Frame frame = frame_of(self, False)
         if frame is not None:
             self._forgiven += 1
             frame.left = True
             problem = _errors.wrong_order(frame_name(frame), frame_name(top))
             return complain(problem, error)
+        frame = <Frame>get_value(_stack)
+        while frame is not top:
+            if frame.scope is self and frame.kind <= AGAIN and not frame.done:
+                if is_pushed_here(frame):
+                    return pop(frame, True, error)  # ours: its cycle ended elsewhere
+            frame = frame.below
         if self._forgiven > 0:
             self._forgiven -= 1
             return 0
         if self._cycle is None or not is_running(self._cycle):
             return complain(_errors.not_entered(self.name), error)
-        if self._again:
-            frame = <Frame>self._again.pop()
-            frame.done = True
-            return 0
-        return self._exit_from_afar(self._cycle, error)
-
-    cdef bint _leave_elsewhere(self, Frame top) except -1:
-        """Whether this exit is of a later enter of this task in another context."""
-        cdef Frame frame
-        if top.kind != CYCLE or not self._again:
-            return False
-        task = identity(current_task())
-        for frame in reversed(self._again):
-            if frame.task == task and not frame.done:
-                frame.done = True
-                self._again.remove(frame)
-                return True
-        return False
-
-    cdef int _exit_from_afar(self, Frame frame, object error) except -1:
-        """Leave a cycle that was entered in another context or thread."""
         if not self._arena.mine():
-            self._arena.leave_open()
-            frame.done = True
-            self._cycle = None
-            return 0
-        self._prepare_end(frame)
-        cdef bint restored = restore_handler(frame)
-        self._end(frame)
+            return self._drop(self._cycle)
+        # Entered in another context of this thread.
+        return self._exit_again() if self._again else pop(self._cycle, False, error)
+
+    cdef int _exit_again(self) except -1:
+        """Take an exit for that of the last enter of the cycle in another context."""
+        cdef Frame frame = <Frame>self._again.pop()
         frame.done = True
-        if self._noteworthy or not restored:
-            tell([(frame, restored)], error)
+        return 0
+
+    cdef int _drop(self, Frame frame) except -1:
+        """Leave a cycle open that another thread has, for the next enter to end."""
+        self._arena.leave_open()
+        frame.dropped = True
+        self._cycle = None
         return 0
 
     cdef int _forget_again(self, Frame frame) except -1:
