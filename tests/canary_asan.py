@@ -1,7 +1,7 @@
 """Read memory of a dead array: under AddressSanitizer this must not survive.
 
-The checks run it first: if it ends normally, the sanitizer is not at work, and a green run
-of the tests would say nothing.
+The checks run it first: if it ends normally, the sanitizer is not at work, and a green
+run of the tests would say nothing.
 """
 
 import ctypes

@@ -245,7 +245,7 @@ def guess(wanted: Parameters, rng: random.Random) -> Any:
     """Choose arguments: the required ones by position, a few others by name."""
     args, kwargs = [], {}
     for name, is_required in wanted:
-        wide = rng.random() < 0.2 and name != "out"  # NumPy does not check all of those
+        wide = rng.random() < 0.2 and name not in ("out", "dtype")  # NumPy trusts these
         values = MIXED if wide else choices(name)
         if is_required:
             args.append(rng.choice(values))

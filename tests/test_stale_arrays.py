@@ -90,7 +90,7 @@ PYTHON = {
     "islice": lambda x: list(itertools.islice(x, 2)),
     "range": range,
     "repetition": lambda x: [1] * x,
-    "list plus it": lambda x: [] + x,
+    "list plus it": lambda x: operator.add([], x),
     "chr": chr,
     "math.sqrt": math.sqrt,
     "math.fsum": math.fsum,
@@ -163,7 +163,6 @@ CONVERSIONS = {
     "float64": np.float64,
     "masked array": np.ma.array,
     "mask": lambda x: np.ma.array(VALUES, mask=x),
-    "matrix": np.matrix,
     "record array": np.rec.array,
     "polynomial": np.polynomial.Polynomial,
 }
@@ -339,10 +338,20 @@ def test_a_creator_refuses_a_stale_array(stale, make):
         refuse(getattr(other, make), *arguments)
 
 
-def test_a_stale_array_of_one_element_cannot_be_stored_in_an_item():
+@pytest.mark.parametrize(
+    "store",
+    [
+        lambda x: operator.setitem(y(), 0, x),
+        lambda x: y().fill(x),
+        lambda x: np.add.reduce(VALUES, initial=x),
+    ],
+    ids=["item", "fill", "initial"],
+)
+def test_a_stale_array_without_dimensions_is_no_element(store):
     with wspace.Workspace("demo") as ws:
-        x = ws.array(VALUES[:1])
-        y()[0] = x[0]
-    for use in (y().fill, lambda x: operator.setitem(y(), 0, x), np.array([0.0]).put):
-        with pytest.raises(wspace.StaleArrayError):
-            use(*((0, x) if use.__name__ == "put" else (x,)))
+        x = ws.array(2.0)
+        store(x)
+    with pytest.raises(
+        wspace.StaleArrayError, match=r"array \(\) float64 of .* 'demo'"
+    ):
+        store(x)

@@ -170,6 +170,13 @@ PyObject *ws_checked_view(PyObject *plain) {
   return view;
 }
 
+PyObject *ws_checked_if_linked(PyObject *plain) {
+  PyObject *view = ws_checked_view(plain);
+  if (view == NULL || ws_link_of(view)->home != NULL) return view;
+  Py_DECREF(view);
+  return Py_NewRef(plain);
+}
+
 /* Like PyArray_Empty, under the handler of `home` and without its lower bound. */
 static PyObject *place(ws_handler *home, PyObject *capsule, PyArray_Descr *descr,
                        int nd, npy_intp *dims, int fortran, int zero) {
@@ -279,10 +286,7 @@ static PyObject *array_wrap(PyObject *self, PyObject *args) {
   if (return_scalar && PyArray_NDIM(arr) == 0)
     return PyArray_ToScalar(PyArray_DATA(arr), arr);
   if (!PyArray_CheckExact(array)) return Py_NewRef(array);
-  PyObject *view = ws_checked_view(array);
-  if (view == NULL || ws_link_of(view)->home != NULL) return view;
-  Py_DECREF(view);
-  return Py_NewRef(array);
+  return ws_checked_if_linked(array);
 }
 
 PyDoc_STRVAR(
@@ -373,7 +377,9 @@ PyTypeObject ws_Array_Type = {
     .tp_dealloc = array_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT, /* no BASETYPE: final */
     .tp_doc = array_doc,
+    .tp_iter = ws_array_iter,
     .tp_methods = array_methods,
+    .tp_getset = ws_array_getset,
 };
 
 /* ---- __array_finalize__
@@ -443,6 +449,6 @@ int ws_array_setup(PyObject *stale) {
   ws_Array_Type.tp_base = &PyArray_Type;
   /* The swap needs the weak references at the same place. */
   ws_StaleArray_Type.tp_weaklistoffset = PyArray_Type.tp_weaklistoffset;
-  if (ws_stale_setup(stale) < 0) return -1;
+  if (ws_stale_setup(stale) < 0 || ws_iterate_setup() < 0) return -1;
   return PyType_Ready(&ws_Array_Type);
 }

@@ -26,6 +26,7 @@ struct ws_link {
  * the exception for a use of a stale array.  -1 with an exception. */
 int ws_array_setup(PyObject *stale);
 int ws_stale_setup(PyObject *stale);
+int ws_iterate_setup(void);
 
 int ws_is_checked(PyObject *object); /* exactly an Array */
 int ws_is_stale(PyObject *object);
@@ -50,6 +51,13 @@ PyObject *ws_array_new(ws_handler *home, PyObject *capsule, PyArray_Descr *descr
 
 /* A checked array over a plain one, which does not count as escaped then. */
 PyObject *ws_checked_view(PyObject *plain);
+
+/* The same if its memory is of the open cycle, else the plain one. */
+PyObject *ws_checked_if_linked(PyObject *plain);
+
+/* For the Array type. */
+PyObject *ws_array_iter(PyObject *self);
+extern PyGetSetDef ws_array_getset[];
 
 /* A plain copy on NumPy's own heap, whatever is open; shape, dtype, memory order kept.
  */

@@ -90,8 +90,8 @@ static void *resize(ws_handler *handler, void *ptr, size_t size) {
   return fresh;
 }
 
-/* NumPy's readers of text call this without the GIL, so another thread might abandon the
- * cycle meanwhile: hold it. */
+/* NumPy's readers of text call this without the GIL, so another thread might abandon
+ * the cycle meanwhile: hold it. */
 static void *handler_realloc(void *ctx, void *ptr, size_t size) {
   ws_handler *handler = ctx;
   wsp_arena_hold(handler->arena);

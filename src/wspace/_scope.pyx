@@ -109,7 +109,7 @@ cdef Frame frame_of(Scope scope, bint even_left):
 
 
 cdef bint is_pushed_here(Frame frame) except -1:
-    """Whether the frame was pushed in this very context, and not in one it is copied of."""
+    """Whether the frame was pushed in this very context, not in one it is copied of."""
     cdef Frame raw = <Frame>get_value(_stack)
     if not take_off(frame):
         return False
@@ -247,7 +247,7 @@ cdef int close(Frame frame, bint is_here, list reports) except -1:
 
 
 cdef int pop(Frame frame, bint is_here, object error) except -1:
-    """Close a frame and those below it that were left too early; then say what is to say.
+    """Close a frame and those below it that were left too early; then report.
 
     An exception that is passing, `error`, is never replaced.
     """

@@ -115,11 +115,6 @@ static PyObject *no_item(PyObject *self, Py_ssize_t i) {
   return ws_raise_stale(self);
 }
 
-static int no_set_item(PyObject *self, Py_ssize_t i, PyObject *value) {
-  (void)i, (void)value;
-  return ws_raise_stale(self), -1;
-}
-
 static int no_set_subscript(PyObject *self, PyObject *key, PyObject *value) {
   (void)key, (void)value;
   return ws_raise_stale(self), -1;
@@ -139,6 +134,13 @@ static int no_buffer(PyObject *self, Py_buffer *view, int flags) {
 static PyObject *no_call(PyObject *self, PyObject *args, PyObject *kwargs) {
   (void)args, (void)kwargs;
   return ws_raise_stale(self);
+}
+
+/* Without a format it is introspection, as str() is. */
+static PyObject *stale_format(PyObject *self, PyObject *format) {
+  if (!PyUnicode_Check(format) || PyUnicode_GetLength(format) != 0)
+    return ws_raise_stale(self);
+  return PyObject_Str(self);
 }
 
 static PyNumberMethods no_number = {
@@ -183,8 +185,7 @@ static PySequenceMethods no_sequence = {
     .sq_length = no_length,
     .sq_concat = no_binary,
     .sq_repeat = no_item,
-    .sq_item = no_item,
-    .sq_ass_item = no_set_item,
+    /* No sq_item: NumPy would take it for a sequence, and say so instead of why not. */
     .sq_contains = no_contains,
     .sq_inplace_concat = no_binary,
     .sq_inplace_repeat = no_item,
@@ -204,11 +205,18 @@ static PyBufferProcs no_buffers = {.bf_getbuffer = no_buffer};
 /* NumPy's protocols are found, and raise when they are called; a lookup that failed
  * would be taken for "not an array-like", or worse. */
 static PyMethodDef no_methods[] = {
-    NO_METHOD("__array_wrap__"),     NO_METHOD("__array_ufunc__"),
-    NO_METHOD("__array_function__"), NO_METHOD("__reduce__"),
-    NO_METHOD("__reduce_ex__"),      NO_METHOD("__getstate__"),
-    NO_METHOD("__copy__"),           NO_METHOD("__deepcopy__"),
-    NO_METHOD("__complex__"),        {NULL, NULL, 0, NULL},
+    NO_METHOD("__array_wrap__"),
+    NO_METHOD("__array_ufunc__"),
+    NO_METHOD("__array_function__"),
+    NO_METHOD("__reduce__"),
+    NO_METHOD("__reduce_ex__"),
+    NO_METHOD("__getstate__"),
+    NO_METHOD("__copy__"),
+    NO_METHOD("__deepcopy__"),
+    NO_METHOD("__complex__"),
+    NO_METHOD("__reversed__"),
+    {"__format__", stale_format, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
 PyDoc_STRVAR(
