@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Arguments that NumPy's functions take, guessed from the names of parameters.
 
-Arguments are trees of lists, tuples and dicts. A leaf may be an `Arr`, which stands for a
-checked array: each case makes its own.
+Arguments are trees of lists, tuples and dicts. A leaf may be an `Arr`, which stands for
+a checked array: each case makes its own.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ BUILTINS = (
     "sum min max sorted list tuple len bool int float complex round abs repr str all "
     "any bytes memoryview iter reversed enumerate zip hash format divmod pow"
 )
-CREATORS = "empty zeros ones full arange linspace eye array asarray empty_like full_like"
+CREATORS = "empty zeros ones full arange linspace eye array asarray empty_like"
+CREATORS += " full_like"
 TRANSFERS = "detach keep leverage migrate owner is_attached in_scope is_stale"
 
 

@@ -79,7 +79,7 @@ class ByPriority(ByArray):
 
 
 class ByUfunc(ByArray):
-    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any):
         args, kwargs = self.answered((args, kwargs))
         return getattr(ufunc, method)(*args, **kwargs)
 
@@ -155,16 +155,18 @@ def _plain(x: Any) -> Any:
     return x.ask() if isinstance(x, Number) else x
 
 
-for _name in "index int float complex bool hash abs neg pos invert round".split():
+UNARY = "index int float complex bool hash abs neg pos invert round"
+BINARY = "add sub mul truediv floordiv mod pow matmul and or xor"
+for _name in UNARY.split():
     _function = getattr(operator, _name, None) or eval(_name)
     setattr(Number, f"__{_name}__", lambda a, f=_function: f(a.ask()))
-for _name in "add sub mul truediv floordiv mod pow matmul and or xor".split():
+for _name in BINARY.split():
     _function = getattr(operator, f"__{_name}__")
     _forward = lambda a, b, f=_function: f(a.ask(), _plain(b))  # noqa: E731
     _backward = lambda a, b, f=_function: f(_plain(b), a.ask())  # noqa: E731
     setattr(Number, f"__{_name}__", _forward)
     setattr(Number, f"__r{_name}__", _backward)
-for _name in "lt le eq ne gt ge".split():
+for _name in ("lt", "le", "eq", "ne", "gt", "ge"):
     _function = getattr(operator, _name)
     setattr(Number, f"__{_name}__", lambda a, b, f=_function: f(a.ask(), _plain(b)))
 
@@ -183,13 +185,13 @@ def subclass(value: Any, scene: Scene) -> Any:
 
 
 ARRAY_HOOKS: list[Callable[[Any, Scene], Any]] = [
-    ByArray, ByInterface, ByStruct, BySequence, ByPriority, ByUfunc, ByFunction, ByDeath,
-    elements, subclass,
-]  # fmt: skip
+    *[ByArray, ByInterface, ByStruct, BySequence, ByPriority, ByUfunc, ByFunction],
+    *[ByDeath, elements, subclass],
+]
 
 
 def hooked(leaf: Any, scene: Scene, rng: random.Random) -> Any:
-    """Replace a leaf of the arguments by one that asks the scene; itself if it cannot."""
+    """Replace a leaf of the arguments by one that asks the scene, if it can be."""
     if isinstance(leaf, Arr):
         value = scene.pool[leaf.name].copy()
         hook = rng.choice(ARRAY_HOOKS)
