@@ -40,7 +40,7 @@ SKIPPED = re.compile(
     r"test|info|show_\w+|set\w*print\w*|seterr\w*|setbufsize|get_include|load\w*"
     r"|memmap|DataSource|fromregex|fromfile|genfromtxt|source|printoptions|errstate"
     r"|\w*Error|\w*Warning|add_newdoc|add_docstring|setfield|get\w*|\w+info|ABC\w+"
-    r"|(bit_)?generator|spawn|attrgetter|itemgetter|methodcaller|disp|save\w*txt"
+    r"|recarray|(bit_)?generator|spawn|attrgetter|itemgetter|methodcaller|disp|save\w*txt"
 )
 DUNDERS = (
     "__array__ __copy__ __deepcopy__ __reduce__ __reduce_ex__ __contains__ __format__ "

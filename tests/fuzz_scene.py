@@ -315,7 +315,7 @@ def same(value: Any, expected: Any) -> bool:
             return True
         if value.dtype.kind in "fc":
             return np.allclose(value, expected, 1e-4, 1e-6, equal_nan=True)
-        return value.shape == expected.shape and repr(value) == repr(expected)
+        return repr(value.tolist()) == repr(expected.tolist())
     if isinstance(value, bool | int | str | bytes):
         return bool(value == expected)
     return True

@@ -343,12 +343,28 @@ static PyObject *array_deepcopy(PyObject *self, PyObject *memo) {
   return copy;
 }
 
+PyDoc_STRVAR(tofile_doc,
+             "tofile($self, fid, /, sep='', format='%s')\n--\n\n"
+             "Write the elements to a file: `numpy.ndarray.tofile`.");
+
+/* NumPy calls back for the path, and trusts that `self` is still an ndarray then. */
+static PyObject *array_tofile(PyObject *self, PyObject *args, PyObject *kwargs) {
+  PyObject *plain = PyArray_View((PyArrayObject *)self, NULL, &PyArray_Type);
+  PyObject *tofile = plain == NULL ? NULL : PyObject_GetAttrString(plain, "tofile");
+  PyObject *result = tofile == NULL ? NULL : PyObject_Call(tofile, args, kwargs);
+  Py_XDECREF(tofile);
+  Py_XDECREF(plain);
+  return result;
+}
+
 static PyMethodDef array_methods[] = {
     {"__array_wrap__", array_wrap, METH_VARARGS, wrap_doc},
     {"__reduce__", array_reduce, METH_NOARGS, reduce_doc},
     {"__reduce_ex__", array_reduce_ex, METH_O, reduce_doc},
     {"__deepcopy__", array_deepcopy, METH_O, deepcopy_doc},
     {"detach", array_detach, METH_NOARGS, detach_doc},
+    {"tofile", (PyCFunction)(void (*)(void))array_tofile, METH_VARARGS | METH_KEYWORDS,
+     tofile_doc},
     {NULL, NULL, 0, NULL},
 };
 
