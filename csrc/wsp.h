@@ -177,9 +177,9 @@ WSP_NODISCARD wsp_status wsp_arena_reset(wsp_arena *arena, wsp_cycle *out);
  * next wsp_arena_enter resets it first.  Any thread. */
 void wsp_arena_abandon(wsp_arena *arena);
 
-/* Around calls that another thread does not see, since they are made without the lock by
- * which the host keeps its threads apart (in Python, the GIL): wsp_arena_abandon waits for
- * them.  May be nested. */
+/* Around calls that another thread does not see, since they are made without the lock
+ * by which the host keeps its threads apart (in Python, the GIL): wsp_arena_abandon
+ * waits for them.  May be nested. */
 void wsp_arena_hold(wsp_arena *arena);
 void wsp_arena_let_go(wsp_arena *arena);
 
