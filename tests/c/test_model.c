@@ -128,6 +128,12 @@ static bool refusal_is_right(const model *m, wsp_status status, size_t size,
          CHECK(wsp_arena_refusal(m->arena).capacity == bound);
 }
 
+/* What the limit leaves may be less than the least block. */
+static bool resize_is_right(const model *m, wsp_status status) {
+  return CHECK(status == WSP_OK ||
+               (status == WSP_ENOMEM && m->options.limit != SIZE_MAX));
+}
+
 static bool allocate(model *m) {
   if (m->count == PIECES) return true;
   size_t size = random_size(m);
@@ -273,8 +279,9 @@ static bool reset(model *m) {
                   cycle.escaped_count == expected.escaped_count &&
                   cycle.high_water == expected.high_water);
   if (ok && cycle.spilled != 0 && random_chance(&m->random, 50)) {
-    ok = CHECK_EQ(wsp_arena_resize(m->arena, cycle.need / 10 * 13), WSP_OK);
-    m->learns = false;
+    wsp_status status = wsp_arena_resize(m->arena, cycle.need / 10 * 13);
+    ok = resize_is_right(m, status);
+    if (status == WSP_OK) m->learns = false;
   }
   return ok;
 }
@@ -300,15 +307,9 @@ static bool do_idle(model *m, size_t which) {
     size_t capacity = 1000 + random_below(&m->random, 500000);
     wsp_status status = wsp_arena_resize(m->arena, capacity);
     if (status == WSP_OK) m->learns = false;
-    /* What the limit leaves may be less than the least block. */
-    return CHECK(status == WSP_OK ||
-                 (status == WSP_ENOMEM && m->options.limit != SIZE_MAX));
+    return resize_is_right(m, status);
   }
-  if (which < 60) {
-    wsp_status status = wsp_arena_move(m->arena);
-    return CHECK(status == WSP_OK ||
-                 (status == WSP_ENOMEM && m->options.limit != SIZE_MAX));
-  }
+  if (which < 60) return resize_is_right(m, wsp_arena_move(m->arena));
   if (which < 75) {
     m->learns = m->options.flags & WSP_LEARN;
     return CHECK_EQ(wsp_arena_release(m->arena), WSP_OK);
