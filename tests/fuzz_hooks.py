@@ -96,7 +96,7 @@ class ByDeath(ByArray):
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         class Dying:
             __array_interface__ = self.value.__array_interface__
-            scene = self.scene
+            value, scene = self.value, self.scene
 
             def __del__(self) -> None:
                 self.scene.chance()

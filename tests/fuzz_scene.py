@@ -292,7 +292,7 @@ def snapshot(value: Any) -> Any:
 def agree(value: Any, expected: Any) -> bool:
     """Say whether a result is the expected one, if it is still of use."""
     try:
-        return same(value, expected) or not repr(value)
+        return same(value, expected) or " object at 0x" in repr(value)
     except Exception:  # some of it is stale, or it is a masked array of NumPy's bugs
         return True
 
