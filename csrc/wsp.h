@@ -261,6 +261,7 @@ bool wsp_arena_is_inherited(const wsp_arena *arena);
 /* Size as asked, and generation, of an allocation. */
 size_t wsp_size(const void *ptr);
 uint64_t wsp_generation(const void *ptr);
+uint32_t wsp_site(const void *ptr);
 
 /* Excuse an allocation: as a survivor it does not count as escaped.  Not from two
  * threads at once. */

@@ -209,6 +209,8 @@ bool wsp_arena_is_inherited(const wsp_arena *arena) { return wsp_is_forked(arena
 
 size_t wsp_size(const void *ptr) { return wsp_chunk_of(ptr)->size; }
 
+uint32_t wsp_site(const void *ptr) { return wsp_chunk_of(ptr)->site; }
+
 uint64_t wsp_generation(const void *ptr) { return wsp_chunk_of(ptr)->generation; }
 
 void wsp_arena_excuse(wsp_arena *arena, void *ptr) {

@@ -130,10 +130,15 @@ void wsp_arena_abandon(wsp_arena *arena) {
   disown(arena);
   wsp_lock_give(arena->lock);
   /* Its owner may be at work without the host's lock; it needs ours, not the host's. */
+  atomic_thread_fence(memory_order_seq_cst);
   while (atomic_load(&arena->holds) != 0) wsp_os_yield();
 }
 
-void wsp_arena_hold(wsp_arena *arena) { atomic_fetch_add(&arena->holds, 1); }
+/* The fences: either the one sees the other's hold, or that one sees no owner. */
+void wsp_arena_hold(wsp_arena *arena) {
+  atomic_fetch_add(&arena->holds, 1);
+  atomic_thread_fence(memory_order_seq_cst);
+}
 
 void wsp_arena_let_go(wsp_arena *arena) { atomic_fetch_sub(&arena->holds, 1); }
 

@@ -63,7 +63,8 @@ static bool pages_commit(void *ctx, void *base, size_t size) {
 
 static void pages_purge(void *ctx, void *base, size_t size) {
   (void)ctx;
-  (void)madvise(base, size, MADV_DONTNEED);
+  /* Refused for locked pages; purged ranges read as zero all the same. */
+  if (madvise(base, size, MADV_DONTNEED) != 0) memset(base, 0, size);
 }
 
 static void pages_release(void *ctx, void *base, size_t size) {

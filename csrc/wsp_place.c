@@ -135,7 +135,12 @@ void wsp_place_drop(wsp_arena *arena, wsp_heap *heap) {
   if (arena->outside == heap) arena->outside = NULL;
   if (arena->spare == heap) arena->spare = NULL;
   if (arena->heap == heap) arena->heap = NULL;
-  if (heap->block.in_window) (void)wsp_heap_purge(heap, &arena->source);
+  if (heap->block.in_window) {
+    (void)wsp_heap_purge(heap, &arena->source);
+    /* A heap that comes to lie over it takes what it never used for zero. */
+    wsp_unbury(heap->first, sizeof(wsp_chunk));
+    memset(heap->first, 0, sizeof(wsp_chunk));
+  }
   wsp_unbury(heap->block.base, heap->block.committed); /* somebody else's next */
   if (!heap->block.in_window) {
     wsp_source_release(&arena->source, heap->block.base, heap->block.reserved);

@@ -289,6 +289,11 @@ def snapshot(value: Any) -> Any:
     return value
 
 
+def is_made_stale(value: Any) -> bool:
+    """Say whether it is a stale array that has never been a valid one."""
+    return wspace.is_stale(value) and not wspace._arena.is_linked(value)
+
+
 def agree(value: Any, expected: Any) -> bool:
     """Say whether a result is the expected one, if it is still of use."""
     try:

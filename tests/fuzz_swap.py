@@ -42,6 +42,7 @@ from fuzz_scene import (
     agree,
     arguments,
     in_peace,
+    is_made_stale,
     snapshot,
 )
 
@@ -157,6 +158,8 @@ class Fuzzer:
         self.outcomes[outcome] += 1
         if outcome == "SystemError" != how and "bad argument" not in value:
             raise WrongByte(f"SystemError: {value}")
+        if is_made_stale(value):
+            raise WrongByte("a stale array was made")
         if call.name.startswith("ma."):  # works in place and mends it at the end
             written = set(range(len(scene.plain)))
         scene.check(written)

@@ -93,7 +93,9 @@ from wspace import _errors
 
 cnp.import_array()
 ws_handler_setup()
-ws_array_setup(_errors.stale)
+ws_array_setup(
+    _errors.stale, type(numpy.lib.stride_tricks.as_strided(numpy.empty(1)).base)
+)
 
 
 cdef extern from "Python.h":
@@ -402,6 +404,8 @@ cdef class Arena:
             # The function may have left the scope, by way of an __array__.
             if current_handler() is capsule:
                 set_handler(before)
+        if not isinstance(made, numpy.ndarray):  # of an __array_function__
+            raise _errors.wrong_type("the result", "an array", made)
         if made.nbytes and not wsp_arena_owns(self._ptr, cnp.PyArray_DATA(made)):
             made = self._place_copy(made)
         if not checked or ws_is_checked(made):
@@ -553,6 +557,11 @@ def keep_in_place(cnp.ndarray x):
 # ---- call sites ----------------------------------------------------------------------
 
 
+# As many as a header has bits for.
+cdef enum:
+    _MOST_SITES = 65_535
+
+
 cdef uint32_t record_site(void *ctx) noexcept:
     """Number the place in the program that allocates; NumPy calls this with the GIL."""
     cdef Arena arena = <Arena>ctx
@@ -586,6 +595,8 @@ cdef uint32_t site_number(Arena arena) except *:
     number = arena._sites.get(key)
     if number is None:
         number = len(arena._places)
+        if number > _MOST_SITES:
+            return 0
         arena._places.append((code.co_filename, key[1], code.co_qualname))
         arena._sites[key] = number
     return number

@@ -5,6 +5,7 @@
 #include <numpy/arrayobject.h>
 #include <string.h>
 
+static PyTypeObject *stand_in_type; /* of numpy.lib.stride_tricks */
 static Py_ssize_t link_offset; /* the size of an ndarray, as NumPy says at run time */
 
 ws_link *ws_link_of(PyObject *array) {
@@ -43,17 +44,24 @@ static PyTypeObject keeper_type = {
  * that numpy.lib.stride_tricks puts underneath.  Borrowed; NULL: the chain ends here.
  */
 static PyObject *below(PyObject *base) {
+  PyObject *next = NULL;
   if (Py_IS_TYPE(base, &keeper_type)) return ((ws_keeper *)base)->array;
-  if (PyMemoryView_Check(base)) return PyMemoryView_GET_BUFFER(base)->obj;
-  if (strcmp(Py_TYPE(base)->tp_name, "DummyArray") != 0) return NULL;
-  PyObject *next = PyObject_GetAttrString(base, "base");
-  if (next == NULL) PyErr_Clear();
-  Py_XDECREF(next); /* the stand-in holds it */
+  if (PyMemoryView_Check(base)) {
+    next = PyObject_GetAttrString(base, "obj"); /* refused when it was released */
+    Py_XDECREF(next);                           /* the view holds it */
+  } else if (Py_IS_TYPE(base, stand_in_type)) {
+    /* From its dict, since looking up an attribute could run code of others. */
+    PyObject *dict = PyObject_GenericGetDict(base, NULL);
+    if (dict != NULL) next = PyDict_GetItemString(dict, "base");
+    Py_XDECREF(dict);
+  }
+  if (PyErr_Occurred()) PyErr_Clear();
   return next;
 }
 
 PyArrayObject *ws_data_owner(PyObject *array) {
-  while (array != NULL) {
+  /* Bases cannot be set in a circle, but those of stand-ins can. */
+  for (int steps = 0; array != NULL && steps < 1000; ++steps) {
     if (!PyArray_Check(array) && !ws_is_stale(array)) {
       array = below(array);
       continue;
@@ -124,6 +132,7 @@ static void link_remove(ws_link *link) {
  * finds an owner of the current generation decides. */
 static int array_finalize(PyArrayObject *self, PyObject *parent) {
   (void)parent;
+  if (!ws_is_checked((PyObject *)self)) return 0; /* somebody's who borrowed this */
   ws_link *link = ws_link_of((PyObject *)self);
   if (link->home != NULL) return 0;
   PyArrayObject *owner = ws_data_owner((PyObject *)self);
@@ -133,16 +142,21 @@ static int array_finalize(PyArrayObject *self, PyObject *parent) {
   if (!wsp_arena_in_cycle(home->arena) || made != wsp_arena_generation(home->arena))
     return 0;
   link_insert(link, home, made);
-  if (owner == self) excuse(owner);
+  if (owner == self)
+    excuse(owner);
+  else /* a second reference: ndarray.resize does not move what has more than one */
+    link->owner = Py_NewRef(owner);
   return 0;
 }
 
 static void array_dealloc(PyObject *self) {
   ws_link *link = ws_link_of(self);
   ws_handler *home = link->home;
+  PyObject *owner = link->owner;
   if (home != NULL) link_remove(link);
   /* ndarray's frees the object: nothing of it may be touched afterwards. */
   PyArray_Type.tp_dealloc(self);
+  Py_XDECREF(owner);
   if (home != NULL) ws_handler_unref(home);
 }
 
@@ -298,6 +312,7 @@ PyDoc_STRVAR(
     "    heap, whatever scope is open.");
 
 static PyObject *array_detach(PyObject *self, PyObject *ignored) {
+  if (ws_is_stale(self)) return ws_raise_stale(self); /* bound before */
   (void)ignored;
   return ws_copy_out(self);
 }
@@ -307,6 +322,7 @@ PyDoc_STRVAR(reduce_doc,
              "Pickle a detached plain array with the same values.");
 
 static PyObject *array_reduce_ex(PyObject *self, PyObject *protocol) {
+  if (ws_is_stale(self)) return ws_raise_stale(self); /* bound before */
   PyObject *copy = ws_copy_out(self);
   if (copy == NULL) return NULL;
   PyObject *result = PyObject_CallMethod(copy, "__reduce_ex__", "O", protocol);
@@ -328,6 +344,7 @@ PyDoc_STRVAR(deepcopy_doc,
              "Deep-copy into a detached plain array.");
 
 static PyObject *array_deepcopy(PyObject *self, PyObject *memo) {
+  if (ws_is_stale(self)) return ws_raise_stale(self); /* bound before */
   PyObject *plain = PyArray_View((PyArrayObject *)self, NULL, &PyArray_Type);
   if (plain == NULL) return NULL;
   PyObject *before = PyDataMem_SetHandler(NULL), *copy = NULL;
@@ -349,6 +366,7 @@ PyDoc_STRVAR(tofile_doc,
 
 /* NumPy calls back for the path, and trusts that `self` is still an ndarray then. */
 static PyObject *array_tofile(PyObject *self, PyObject *args, PyObject *kwargs) {
+  if (ws_is_stale(self)) return ws_raise_stale(self); /* bound before */
   PyObject *plain = PyArray_View((PyArrayObject *)self, NULL, &PyArray_Type);
   PyObject *tofile = plain == NULL ? NULL : PyObject_GetAttrString(plain, "tofile");
   PyObject *result = tofile == NULL ? NULL : PyObject_Call(tofile, args, kwargs);
@@ -427,11 +445,37 @@ static PyTypeObject finalizer_type = {
         "The __array_finalize__ of a type, as NumPy expects it of one written in C.",
 };
 
+/* NumPy up to 2.4.0 gives back the handler of an array whose finalizer fails, and again
+ * when that array dies; found out at import. */
+static bool numpy_drops_twice;
+
 /* NumPy raises when the function returns -1, and keeps the exception that is set. */
 static int stale_finalize(PyArrayObject *self, PyObject *parent) {
-  PyObject *culprit = parent != NULL && ws_is_stale(parent) ? parent : (PyObject *)self;
-  (void)ws_raise_stale(culprit);
+  if (parent != NULL && ws_is_stale(parent))
+    (void)ws_raise_stale(parent);
+  else if (ws_is_stale((PyObject *)self))
+    (void)ws_raise_stale((PyObject *)self);
+  else
+    PyErr_SetString(PyExc_TypeError, "the finalizer of StaleArray is its own");
+  if (numpy_drops_twice && PyArray_CHKFLAGS(self, NPY_ARRAY_OWNDATA))
+    Py_XINCREF(PyArray_HANDLER(self));
   return -1;
+}
+
+static int find_out_drops(void) {
+  npy_intp dims[] = {1};
+  PyObject *handler = PyDataMem_GetHandler();
+  if (handler == NULL) return -1;
+  Py_ssize_t before = Py_REFCNT(handler);
+  PyArray_Descr *descr = PyArray_DescrFromType(NPY_DOUBLE);
+  PyObject *none =
+      PyArray_NewFromDescr(&ws_StaleArray_Type, descr, 1, dims, NULL, NULL, 0, NULL);
+  Py_XDECREF(none); /* there is none: the finalizer has refused */
+  PyErr_Clear();
+  numpy_drops_twice = Py_REFCNT(handler) < before;
+  if (numpy_drops_twice) Py_INCREF(handler);
+  Py_DECREF(handler);
+  return 0;
 }
 
 /* A dict for a type with its __array_finalize__. */
@@ -447,12 +491,13 @@ static PyObject *dict_with_finalizer(int (*function)(PyArrayObject *, PyObject *
   return dict;
 }
 
-int ws_array_setup(PyObject *stale) {
+int ws_array_setup(PyObject *stale, PyObject *stand_in) {
   import_array1(-1);
   if (PyArray_Type.tp_itemsize != 0) {
     PyErr_SetString(PyExc_ImportError, "cannot extend numpy.ndarray: it has items");
     return -1;
   }
+  stand_in_type = (PyTypeObject *)Py_NewRef(stand_in);
   if (PyType_Ready(&keeper_type) < 0 || PyType_Ready(&finalizer_type) < 0) return -1;
   Py_ssize_t align = (Py_ssize_t) _Alignof(ws_link);
   link_offset = (PyArray_Type.tp_basicsize + align - 1) / align * align;
@@ -466,5 +511,6 @@ int ws_array_setup(PyObject *stale) {
   /* The swap needs the weak references at the same place. */
   ws_StaleArray_Type.tp_weaklistoffset = PyArray_Type.tp_weaklistoffset;
   if (ws_stale_setup(stale) < 0 || ws_iterate_setup() < 0) return -1;
-  return PyType_Ready(&ws_Array_Type);
+  if (PyType_Ready(&ws_Array_Type) < 0) return -1;
+  return find_out_drops();
 }

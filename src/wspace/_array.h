@@ -17,14 +17,16 @@ extern PyTypeObject ws_Array_Type, ws_StaleArray_Type;
 
 /* Sits behind the fields of ndarray in both types. */
 struct ws_link {
+  PyObject *owner;      /* of the data, owned; NULL: not linked, or the array itself */
   ws_handler *home;     /* owned reference; NULL: not linked */
   uint64_t generation;  /* in which it was linked */
   ws_link *prev, *next; /* in home->linked while that generation is open */
 };
 
-/* Ready the types.  `stale` is called with (name, shape, dtype, made, now) and returns
- * the exception for a use of a stale array.  -1 with an exception. */
-int ws_array_setup(PyObject *stale);
+/* Ready the types.  `stand_in` is the type that numpy.lib.stride_tricks puts between an
+ * array and its view; `stale` is called with (name, shape, dtype, made, now) and
+ * returns the exception for a use of a stale array.  -1 with an exception. */
+int ws_array_setup(PyObject *stale, PyObject *stand_in);
 int ws_stale_setup(PyObject *stale);
 int ws_iterate_setup(void);
 

@@ -149,7 +149,7 @@ cdef extern from "_array.h":
 
     PyTypeObject ws_Array_Type
     PyTypeObject ws_StaleArray_Type
-    int ws_array_setup(object stale) except -1
+    int ws_array_setup(object stale, object stand_in) except -1
     bint ws_is_checked(object x) noexcept
     bint ws_is_stale(object x) noexcept
     ws_link *ws_link_of(object array) noexcept

@@ -26,21 +26,22 @@ static void count(_Atomic uint64_t *counter) {
   atomic_store_explicit(counter, value + 1, memory_order_relaxed);
 }
 
-static uint32_t site_of(const ws_handler *handler) {
-  if (handler->site == NULL || !PyGILState_Check()) return 0;
-  if (!wsp_arena_is_mine(handler->arena)) return 0;
-  return handler->site(handler->site_ctx);
+/* Runs Python code: with the GIL, and before anything of the arena is touched. */
+static uint32_t site_of(const ws_handler *handler, size_t size) {
+  if (handler->site == NULL || size < handler->min_block) return 0;
+  return wsp_arena_is_mine(handler->arena) ? handler->site(handler->site_ctx) : 0;
 }
 
 /* Serve from the arena: true, with NULL in *out when memory is out.  false: the request
  * is NumPy's own to serve. */
-static bool serve(ws_handler *handler, size_t size, uint32_t flags, void **out) {
+static bool serve(ws_handler *handler, size_t size, uint32_t flags, uint32_t site,
+                  void **out) {
   if (size < handler->min_block) {
     count(&handler->passed_small);
     return false;
   }
   *out = NULL;
-  switch (wsp_arena_alloc(handler->arena, size, flags, site_of(handler), out)) {
+  switch (wsp_arena_alloc(handler->arena, size, flags, site, out)) {
     case WSP_ETHREAD:
     case WSP_EFORKED:
       count(&handler->passed_foreign);
@@ -52,14 +53,15 @@ static bool serve(ws_handler *handler, size_t size, uint32_t flags, void **out) 
 
 static void *handler_malloc(void *ctx, size_t size) {
   void *ptr;
-  if (serve(ctx, size, 0, &ptr)) return ptr;
+  if (serve(ctx, size, 0, site_of(ctx, size), &ptr)) return ptr;
   return numpy_own->malloc(numpy_own->ctx, size);
 }
 
 static void *handler_calloc(void *ctx, size_t count_, size_t size) {
   void *ptr;
   if (size != 0 && count_ > SIZE_MAX / size) return NULL;
-  if (serve(ctx, count_ * size, WSP_ZERO, &ptr)) return ptr;
+  size_t total = count_ * size;
+  if (serve(ctx, total, WSP_ZERO, site_of(ctx, total), &ptr)) return ptr;
   return numpy_own->calloc(numpy_own->ctx, count_, size);
 }
 
@@ -81,7 +83,8 @@ static void *resize(ws_handler *handler, void *ptr, size_t size) {
       wsp_arena_try_resize(handler->arena, ptr, size))
     return ptr;
   /* Its realloc rather than its malloc, which needs the GIL for its cache. */
-  if (!serve(handler, size, 0, &fresh))
+  uint32_t site = ptr == NULL ? 0 : wsp_site(ptr);
+  if (!serve(handler, size, 0, site, &fresh))
     fresh = numpy_own->realloc(numpy_own->ctx, NULL, size != 0 ? size : 1);
   if (fresh == NULL || ptr == NULL) return fresh;
   size_t old = wsp_size(ptr);

@@ -20,7 +20,9 @@ static void iterator_dealloc(PyObject *self) {
 /* A row is checked while the cycle is open, and plain afterwards. */
 static PyObject *iterator_next(PyObject *self) {
   ws_iterator *it = (ws_iterator *)self;
-  if (it->next >= PyArray_DIM((PyArrayObject *)it->plain, 0)) return NULL;
+  PyArrayObject *plain = (PyArrayObject *)it->plain;
+  /* It can be reached by way of the rows' bases, and reshaped. */
+  if (PyArray_NDIM(plain) == 0 || it->next >= PyArray_DIM(plain, 0)) return NULL;
   PyObject *item = PySequence_GetItem(it->plain, it->next++);
   if (item == NULL || !PyArray_CheckExact(item)) return item;
   PyObject *checked = ws_checked_if_linked(item);

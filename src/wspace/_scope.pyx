@@ -89,9 +89,18 @@ cdef inline bint is_running(Frame frame) noexcept:
     )
 
 
+cdef Frame raw_frame():
+    """The top of the stack of this context, running or not; None: it is empty.
+
+    The variable can be had from a copied context, and set to anything.
+    """
+    value = get_value(_stack)
+    return <Frame>value if isinstance(value, Frame) else None
+
+
 cdef Frame top_frame():
     """The uppermost running frame of this context, or None."""
-    cdef Frame frame = <Frame>get_value(_stack)
+    cdef Frame frame = raw_frame()
     while frame is not None and not is_running(frame):
         frame = frame.below
     return frame
@@ -110,7 +119,7 @@ cdef Frame frame_of(Scope scope, bint even_left):
 
 cdef bint is_pushed_here(Frame frame) except -1:
     """Whether the frame was pushed in this very context, not in one it is copied of."""
-    cdef Frame raw = <Frame>get_value(_stack)
+    cdef Frame raw = raw_frame()
     if not take_off(frame):
         return False
     frame.token = PyContextVar_Set(_stack, raw)  # as it was, with a token for later
@@ -133,7 +142,7 @@ cdef Frame push(Scope scope, Arena arena, Kind kind, object handler):
     `handler` None: none is installed, but for scope_out, which installs NumPy's own.
     """
     cdef Frame frame = Frame.__new__(Frame)
-    cdef Frame raw = <Frame>get_value(_stack)
+    cdef Frame raw = raw_frame()
     frame.scope = scope
     frame.arena = arena
     frame.kind = kind
@@ -219,17 +228,17 @@ cdef int close(Frame frame, bint is_here, list reports) except -1:
     closed, and only then anything that can run Python code; the collector waits.
     """
     cdef Scope scope = frame.scope
-    cdef Frame raw = <Frame>get_value(_stack)
+    cdef Frame raw = raw_frame()
     cdef bint restored = True
     cdef bint ends = (
         frame.kind == CYCLE and is_running(frame) and not frame.arena.is_others()
     )
-    if ends:
-        scope._prepare_end(frame)
-    elif frame.kind == AGAIN:
-        scope._forget_again(frame)
     cdef bint collects = PyGC_Disable()
     try:
+        if ends:
+            scope._prepare_end(frame)
+        elif frame.kind == AGAIN:
+            scope._forget_again(frame)
         restored = restore_handler(frame, raw)
     finally:
         if ends:
@@ -299,7 +308,7 @@ cdef int tell_handler(Frame frame, object error) except -1:
 cdef int leave(Frame frame, object error) except -1:
     """Leave the block of a borrow or a scope_out."""
     cdef Frame top = top_frame()
-    cdef Frame raw = <Frame>get_value(_stack)
+    cdef Frame raw = raw_frame()
     if frame is top:
         return pop(frame, True, error)
     if is_on_stack(frame, top):
@@ -455,7 +464,7 @@ cdef class Scope:
             frame.left = True
             problem = _errors.wrong_order(frame_name(frame), frame_name(top))
             return complain(problem, error)
-        frame = <Frame>get_value(_stack)
+        frame = raw_frame()
         while frame is not top:
             if frame.scope is self and frame.kind <= AGAIN and not frame.done:
                 if is_pushed_here(frame):

@@ -70,6 +70,10 @@ static void stale_dealloc(PyObject *self) {
  * ---------------------------------------------------------------------- */
 
 static PyObject *stale_getattro(PyObject *self, PyObject *name) {
+  if (!PyUnicode_Check(name)) {
+    PyErr_SetString(PyExc_TypeError, "attribute name must be a string");
+    return NULL;
+  }
   /* What raises when it is called, and what introspection asks for. */
   int own = PySet_Contains(own_names, name);
   if (own < 0) return NULL;
