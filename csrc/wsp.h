@@ -1,3 +1,4 @@
+// clang-format off
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * wsp.h - arenas for cyclic programs.  C11, no Python.  This header is the manual.
@@ -10,30 +11,29 @@
  *   cycle        from wsp_arena_enter to wsp_arena_reset
  *   generation   number of the current cycle; 0 before the first
  *   survivor     an allocation that is still alive when its cycle ends: it stays where
- * it is, with its bytes, until it is freed; later cycles go around it raw          an
- * allocation that ends with its cycle at the latest (WSP_RAW) spill        an
- * allocation that did not fit into the block outside      where spills go, and
- * everything while the arena has no block yet
+ *                it is, with its bytes, until it is freed; later cycles go around it
+ *   raw          an allocation that ends with its cycle at the latest (WSP_RAW)
+ *   spill        an allocation that did not fit into the block
+ *   outside      where spills go, and everything while the arena has no block yet
  *
- * Sizes are bytes.  "Bytes in use" count the header and the rounding of each
- * allocation.
+ * Sizes are bytes.  "Bytes in use" count the header and the rounding of each allocation.
  *
  * Threads
  *   An arena is open on at most one thread, its owner, which works without a lock.
  *   wsp_arena_free, _owns, _stats, _ref and _unref may be called from any thread at any
  *   time.  Functions marked OWNER return WSP_ETHREAD on any other thread and change
  *   nothing; functions marked IDLE need an arena that is not open (WSP_EBUSY) and must
- *   not be called from two threads at once; they give WSP_EFORKED in the child of a
- * fork.
+ *   not be called from two threads at once; they give WSP_EFORKED in the child of a fork.
  *
  * Errors
  *   A function that can fail returns a wsp_status and leaves its results untouched and
- * the arena as it was.  Nothing prints, nothing aborts.
+ *   the arena as it was.  Nothing prints, nothing aborts.
  *
  * fork
  *   In the child every inherited arena is disabled: _enter and _alloc give WSP_EFORKED,
  *   _free does nothing, and what was allocated stays readable.
  */
+// clang-format on
 #ifndef WSP_H
 #define WSP_H
 
@@ -72,7 +72,7 @@ typedef enum wsp_status {
 /* The name of a status, such as "WSP_EFULL".  Never NULL. */
 const char *wsp_status_name(wsp_status status);
 
-/* ---- upstream ------------------------------------------------------------ */
+/* ---- upstream -------------------------------------------------------------- */
 
 typedef enum wsp_advice {
   WSP_ADVICE_HUGE,    /* back it with huge pages where the system has them */
@@ -104,7 +104,7 @@ wsp_upstream wsp_upstream_pages(void);
 /* aligned_alloc and free: each block is seen by tools that watch malloc. */
 wsp_upstream wsp_upstream_malloc(void);
 
-/* ---- arenas -------------------------------------------------------------- */
+/* ---- arenas ---------------------------------------------------------------- */
 
 typedef struct wsp_arena wsp_arena;
 
@@ -146,7 +146,7 @@ WSP_NODISCARD wsp_status wsp_arena_release(wsp_arena *arena);
  * WSP_OK.  IDLE. */
 WSP_NODISCARD wsp_status wsp_arena_close(wsp_arena *arena);
 
-/* ---- cycles -------------------------------------------------------------- */
+/* ---- cycles ---------------------------------------------------------------- */
 
 /* What a cycle came to.  Bytes, unless named a count. */
 typedef struct wsp_cycle {
@@ -213,7 +213,7 @@ WSP_NODISCARD wsp_status wsp_arena_warm(wsp_arena *arena, size_t size);
  * bytes given back.  IDLE, else 0. */
 size_t wsp_arena_trim(wsp_arena *arena);
 
-/* ---- threads ------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------- */
 
 /* Who a thread is.  Identifiers of threads are used again at once after one ends;
  * records are not while somebody refers to them. */
@@ -227,7 +227,7 @@ void wsp_thread_ref(wsp_thread *thread);
  * has open is abandoned.  Takes a reference; any thread. */
 void wsp_thread_end(wsp_thread *thread);
 
-/* ---- allocations --------------------------------------------------------- */
+/* ---- allocations ----------------------------------------------------------- */
 
 enum {
   WSP_ZERO = 1u << 0, /* the bytes read as zero, else they are not initialised */
@@ -284,7 +284,7 @@ wsp_refusal wsp_arena_refusal(const wsp_arena *arena);
 typedef void (*wsp_visit_fn)(void *ctx, size_t size, uint32_t site);
 void wsp_arena_visit(wsp_arena *arena, wsp_visit_fn visit, void *ctx);
 
-/* ---- checkpoints --------------------------------------------------------- */
+/* ---- checkpoints ----------------------------------------------------------- */
 
 /* A place to rewind to; plain data on the caller's stack. */
 typedef struct wsp_mark {
@@ -298,7 +298,7 @@ WSP_NODISCARD wsp_status wsp_checkpoint(wsp_arena *arena, wsp_mark *out);
  * to again.  OWNER.  Errors: WSP_ESTALE (made in another cycle). */
 WSP_NODISCARD wsp_status wsp_rewind(wsp_arena *arena, const wsp_mark *mark);
 
-/* ---- statistics ---------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------------ */
 
 typedef struct wsp_stats {
   uint64_t generation, cycles;

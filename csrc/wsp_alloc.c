@@ -143,7 +143,7 @@ wsp_status wsp_arena_alloc(wsp_arena *arena, size_t size, uint32_t flags, uint32
   return alloc_slow(arena, need, size, flags, site, out);
 }
 
-/* ---- free ---------------------------------------------------------------- */
+/* ---- free ------------------------------------------------------------------ */
 
 /* Take a chunk that dies out of the figures. */
 static void uncount(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk) {
@@ -246,7 +246,7 @@ void wsp_arena_free(wsp_arena *arena, void *ptr) {
     free_elsewhere(arena, chunk);
 }
 
-/* ---- resize -------------------------------------------------------------- */
+/* ---- resize ---------------------------------------------------------------- */
 
 bool wsp_arena_try_resize(wsp_arena *arena, void *ptr, size_t size) {
   wsp_chunk *chunk = wsp_chunk_of(ptr);

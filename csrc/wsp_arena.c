@@ -12,7 +12,7 @@ const char *wsp_status_name(wsp_status status) {
   return i < sizeof names / sizeof *names ? names[i] : "unknown";
 }
 
-/* ---- life ---------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------ */
 
 wsp_options wsp_options_default(void) {
   return (wsp_options){.upstream = wsp_upstream_pages(),
@@ -79,7 +79,7 @@ void wsp_arena_unref(wsp_arena *arena) {
   free(arena);
 }
 
-/* ---- between cycles ------------------------------------------------------ */
+/* ---- between cycles -------------------------------------------------------- */
 
 /* Take the lock of an arena that is not in a cycle; a status other than WSP_OK: not
  * taken. */
@@ -165,7 +165,7 @@ size_t wsp_arena_trim(wsp_arena *arena) {
   return given;
 }
 
-/* ---- questions ----------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------- */
 
 static WSP_NOINLINE bool owns_beside(const wsp_arena *arena, const char *ptr) {
   bool found = false, shared = !wsp_is_forked(arena);

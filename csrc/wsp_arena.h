@@ -63,7 +63,7 @@ static inline bool wsp_is_forked(const wsp_arena *arena) {
   return arena->epoch != wsp_fork_epoch();
 }
 
-/* ---- wsp_place.c: blocks of an arena ------------------------------------- */
+/* ---- wsp_place.c: blocks of an arena --------------------------------------- */
 
 /* All need the lock, or the owner. */
 WSP_NODISCARD wsp_status wsp_place_block(wsp_arena *arena, size_t capacity);
@@ -75,20 +75,20 @@ void wsp_place_tidy_retired(wsp_arena *arena); /* drop those without survivors *
 /* Bring what the statistics say of the blocks up to date. */
 void wsp_place_publish(wsp_arena *arena);
 
-/* ---- wsp_alloc.c --------------------------------------------------------- */
+/* ---- wsp_alloc.c ----------------------------------------------------------- */
 
 /* Give a live chunk back; needs the lock, or the owner. */
 void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk);
 /* Free what other threads have pushed; false: nothing. */
 bool wsp_drain(wsp_arena *arena);
 
-/* ---- wsp_cycle.c --------------------------------------------------------- */
+/* ---- wsp_cycle.c ----------------------------------------------------------- */
 
 /* Both need the lock. */
 void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out);
 void wsp_tidy(wsp_arena *arena);
 
-/* ---- wsp_mark.c: the list of raw and recorded allocations ---------------- */
+/* ---- wsp_mark.c: the list of raw and recorded allocations ------------------ */
 
 void wsp_list_add(wsp_arena *arena, wsp_chunk *chunk);
 void wsp_list_remove(wsp_arena *arena, wsp_chunk *chunk);

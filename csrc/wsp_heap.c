@@ -60,7 +60,7 @@ void wsp_heap_init(wsp_heap *heap, wsp_block block, size_t capacity, size_t gran
   start_fresh(heap);
 }
 
-/* ---- the current range --------------------------------------------------- */
+/* ---- the current range ----------------------------------------------------- */
 
 /* Make what is left of it an ordinary free chunk, and have no range then: an empty one
  * at an address where no chunk can be. */
@@ -116,7 +116,7 @@ void wsp_heap_fall(wsp_heap *heap, wsp_chunk *chunk) {
   heap->top_prev = front->prev_span;
 }
 
-/* ---- free chunks --------------------------------------------------------- */
+/* ---- free chunks ----------------------------------------------------------- */
 
 wsp_chunk *wsp_heap_merge(wsp_heap *heap, wsp_chunk *chunk) {
   if ((char *)after(chunk) == heap->bump) {
@@ -259,7 +259,7 @@ bool wsp_heap_resize_top(wsp_heap *heap, wsp_chunk *chunk, wsp_need need) {
   return true;
 }
 
-/* ---- between cycles ------------------------------------------------------ */
+/* ---- between cycles -------------------------------------------------------- */
 
 void wsp_heap_clear(wsp_heap *heap) {
   assert(WSP_GET(heap->live) == 0 && WSP_GET(heap->used) == 0);
@@ -340,7 +340,7 @@ wsp_chunk *wsp_heap_find(wsp_heap *heap, const char *ptr) {
   return NULL;
 }
 
-/* ---- checking ------------------------------------------------------------ */
+/* ---- checking -------------------------------------------------------------- */
 
 static bool check_bins(const wsp_heap *heap, size_t free_chunks) {
   size_t binned = 0, quick = 0, quick_bytes = 0;

@@ -11,7 +11,7 @@
  *
  * Invariants
  *   - a chunk's prev_span is the span of the chunk in front of it, 0 for the first;
- * only that of the chunk at `limit` may be old while the range is the current one
+ *     only that of the chunk at `limit` may be old while the range is the current one
  *   - two FREE chunks never touch each other, nor the current range
  *   - QUICK chunks are in the quick bin of their exact class and are not merged yet
  *   - used == sum of span, live == count, over all LIVE chunks */
@@ -179,7 +179,7 @@ static inline void wsp_heap_give(wsp_heap *heap, wsp_chunk *chunk) {
   }
 }
 
-/* ---- wsp_fit.c ----------------------------------------------------------- */
+/* ---- wsp_fit.c ------------------------------------------------------------- */
 
 unsigned wsp_class_of_span(size_t span, size_t granule);
 void wsp_fit_insert(wsp_fit *fit, wsp_chunk *chunk, size_t granule);

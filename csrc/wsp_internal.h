@@ -83,7 +83,7 @@ static inline void wsp_unbury(void *ptr, size_t size) {
 #endif
 }
 
-/* ---- wsp_os.c: the only file that calls the operating system ------------- */
+/* ---- wsp_os.c: the only file that calls the operating system --------------- */
 
 size_t wsp_os_page(void);
 /* Bytes of address space an arena reserves: a multiple of the machine's memory, less
@@ -103,7 +103,7 @@ void wsp_lock_free(wsp_lock *lock);
 void wsp_lock_take(wsp_lock *lock);
 void wsp_lock_give(wsp_lock *lock);
 
-/* ---- wsp_thread.c: who is calling ---------------------------------------- */
+/* ---- wsp_thread.c: who is calling ------------------------------------------ */
 
 /* The record of the calling thread; NULL: none was made yet.  Read where allocations
  * are made, so with the access model that costs one instruction. */

@@ -47,7 +47,7 @@ size_t wsp_os_resident(void *base, size_t size) {
   return total;
 }
 
-/* ---- anonymous pages ----------------------------------------------------- */
+/* ---- anonymous pages ------------------------------------------------------- */
 
 static void *pages_reserve(void *ctx, size_t size) {
   (void)ctx;
@@ -101,7 +101,7 @@ wsp_upstream wsp_upstream_pages(void) {
   return up;
 }
 
-/* ---- malloc -------------------------------------------------------------- */
+/* ---- malloc ---------------------------------------------------------------- */
 
 static void *malloc_reserve(void *ctx, size_t size) {
   (void)ctx;
@@ -140,7 +140,7 @@ wsp_upstream wsp_upstream_malloc(void) {
 
 void wsp_os_yield(void) { (void)sched_yield(); }
 
-/* ---- locks --------------------------------------------------------------- */
+/* ---- locks ----------------------------------------------------------------- */
 
 struct wsp_lock {
   pthread_mutex_t mutex;

@@ -199,7 +199,7 @@ def parameters(name: str, function: Any) -> Parameters:
             required, _, optional = found.expand(words).partition(",")
             return _named(required.split(), True) + _named(optional.split(", "), False)
     if isinstance(function, np.ufunc):
-        required = [f"x{i}" for i in range(function.nin)]
+        required = [f"x{i}" for i in range(function.nargs - function.nout)]
         return _named(required, True) + _named(["out", "where", "dtype"], False)
     function = getattr(function, "wrapped", function)
     try:

@@ -84,8 +84,8 @@ def _ufunc_methods(functions: Functions) -> Functions:
     found = {}
     for name, ufunc in functions.items():
         if isinstance(ufunc, np.ufunc) and ufunc.nout == 1 and ufunc.signature is None:
-            found[f"{name}.at{' of one' if ufunc.nin == 1 else ''}"] = ufunc.at
-            if ufunc.nin == 2:
+            found[f"{name}.at{' of one' if ufunc.nargs == 2 else ''}"] = ufunc.at
+            if ufunc.nargs == 3:
                 for method in ("reduce", "accumulate", "reduceat", "outer"):
                     found[f"{name}.{method}"] = getattr(ufunc, method)
     return found
@@ -150,7 +150,9 @@ def _creator(name: str) -> Callable[..., Any]:
 
 def nditer(a: Any, pause: Any) -> Any:
     flags = ["buffered", "external_loop", "delay_bufalloc"]
-    it = np.nditer([a, None], flags, op_dtypes=["f8", "f8"], casting="unsafe")
+    made = np.empty(a.shape) if np.__version__ < "2.3" else None  # crashes there
+    ops = [["readonly"], ["writeonly", "allocate"]]
+    it = np.nditer([a, made], flags, ops, ["f8", "f8"], casting="unsafe")
     with it:
         it.reset()
         for x, y in it:

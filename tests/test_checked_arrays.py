@@ -349,7 +349,7 @@ def battery():
 
 
 def ufunc_calls(name, f):
-    if f.nin == 1:
+    if f.nargs - f.nout == 1:
         yield name, f
         yield f"{name} of a scalar", lambda x: f(scalar_of(x))
         return

@@ -127,6 +127,19 @@ def test_a_copy_that_fails_gives_the_memory_handler_back_once(run_python, method
     assert out.strip() == "20000"
 
 
+def test_nditer_over_a_stale_array_and_an_operand_that_it_allocates(run_python):
+    # NumPy before 2.3 gives back operands that are not there when one is refused.
+    out = run_python(
+        OPENING
+        + """
+    with ws:
+        x = ws.ones(3)
+    print(expect(np.nditer, [x, None]))
+    """
+    )
+    assert out.strip() == "StaleArrayError"
+
+
 # ---- the moments of the design -------------------------------------------------------
 
 

@@ -18,8 +18,7 @@ static PyObject *array_of(ws_link *link) {
 
 int ws_is_checked(PyObject *object) { return Py_IS_TYPE(object, &ws_Array_Type); }
 
-/* ---- whose memory it is
- * -------------------------------------------------------------- */
+/* ---- whose memory it is ---------------------------------------------------- */
 
 /* What stands between a plain array and a checked one that owns its data itself, so
  * that nobody who walks along `.base` meets the checked one. */
@@ -106,8 +105,7 @@ static void excuse(PyArrayObject *owner) {
     wsp_arena_excuse(home->arena, PyArray_DATA(owner));
 }
 
-/* ---- linking
- * ------------------------------------------------------------------------- */
+/* ---- linking --------------------------------------------------------------- */
 
 static void link_insert(ws_link *link, ws_handler *home, uint64_t generation) {
   ws_handler_ref(home);
@@ -173,8 +171,7 @@ void ws_make_stale(ws_handler *home) {
   }
 }
 
-/* ---- making
- * -------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------- */
 
 PyObject *ws_checked_view(PyObject *plain) {
   PyObject *view = PyArray_View((PyArrayObject *)plain, NULL, &ws_Array_Type);
@@ -230,8 +227,7 @@ PyObject *ws_array_new(ws_handler *home, PyObject *capsule, PyArray_Descr *descr
   return view;
 }
 
-/* ---- leaving
- * ------------------------------------------------------------------------- */
+/* ---- leaving --------------------------------------------------------------- */
 
 PyObject *ws_copy_out(PyObject *array) {
   PyArrayObject *from = (PyArrayObject *)array;
@@ -280,8 +276,7 @@ PyObject *ws_keep(PyObject *array) {
   return keeper_view((PyArrayObject *)array);
 }
 
-/* ---- methods
- * ------------------------------------------------------------------------- */
+/* ---- methods --------------------------------------------------------------- */
 
 PyDoc_STRVAR(
     wrap_doc,
@@ -416,8 +411,7 @@ PyTypeObject ws_Array_Type = {
     .tp_getset = ws_array_getset,
 };
 
-/* ---- __array_finalize__
- * -------------------------------------------------------------- */
+/* ---- __array_finalize__ ---------------------------------------------------- */
 
 /* NumPy looks it up on the type and takes a capsule for a C function; library code
  * looks on an instance and calls what it finds there unless that is None. */

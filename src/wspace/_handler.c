@@ -18,8 +18,7 @@ int ws_handler_setup(void) {
   return 0;
 }
 
-/* ---- the four functions
- * -------------------------------------------------------------- */
+/* ---- the four functions ---------------------------------------------------- */
 
 static void count(_Atomic uint64_t *counter) {
   uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
@@ -103,8 +102,7 @@ static void *handler_realloc(void *ctx, void *ptr, size_t size) {
   return fresh;
 }
 
-/* ---- threads
- * -------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------- */
 
 static const char thread_key[] = "wspace.thread";
 
@@ -133,8 +131,7 @@ int ws_watch_thread(void) {
   return failed;
 }
 
-/* ---- lifetime
- * ------------------------------------------------------------------------ */
+/* ---- lifetime -------------------------------------------------------------- */
 
 ws_handler *ws_handler_new(wsp_arena *arena, PyObject *name, size_t min_block) {
   ws_handler *handler = PyMem_Calloc(1, sizeof *handler);

@@ -66,8 +66,7 @@ static void stale_dealloc(PyObject *self) {
   ws_Array_Type.tp_dealloc(self);
 }
 
-/* ---- attributes
- * ---------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------ */
 
 static PyObject *stale_getattro(PyObject *self, PyObject *name) {
   if (!PyUnicode_Check(name)) {
@@ -92,8 +91,7 @@ static int stale_setattro(PyObject *self, PyObject *name, PyObject *value) {
   return -1;
 }
 
-/* ---- every other use
- * ----------------------------------------------------------------- */
+/* ---- every other use ------------------------------------------------------- */
 
 static PyObject *no_unary(PyObject *self) { return ws_raise_stale(self); }
 
