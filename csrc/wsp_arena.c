@@ -180,8 +180,7 @@ static WSP_NOINLINE bool owns_beside(const wsp_arena *arena, const char *ptr) {
 }
 
 bool wsp_arena_owns(const wsp_arena *arena, const void *ptr) {
-  if ((uintptr_t)ptr - WSP_GET(arena->window) < WSP_GET(arena->window_size))
-    return true;
+  if (wsp_in_window(arena, ptr)) return true;
   return WSP_UNLIKELY(WSP_GET(arena->beside) != 0) && owns_beside(arena, ptr);
 }
 

@@ -59,6 +59,17 @@ static inline bool wsp_owned_by_me(const wsp_arena *arena) {
   return owner != NULL && owner == wsp_self;
 }
 
+static inline bool wsp_in_window(const wsp_arena *arena, const void *ptr) {
+  size_t size = WSP_GET(arena->window_size);
+  return (uintptr_t)ptr - WSP_GET(arena->window) < size;
+}
+
+/* As wsp_arena_owns, inline for those who ask about every small array that dies. */
+static inline bool wsp_owns(const wsp_arena *arena, const void *ptr) {
+  if (wsp_in_window(arena, ptr)) return true;
+  return WSP_UNLIKELY(WSP_GET(arena->beside) != 0) && wsp_arena_owns(arena, ptr);
+}
+
 static inline bool wsp_is_forked(const wsp_arena *arena) {
   return arena->epoch != wsp_fork_epoch();
 }
