@@ -23,6 +23,7 @@ Function: TypeAlias = Callable[..., Any]
 Outcome: TypeAlias = tuple[str, Any]  # "returned" or the name of an exception; what
 
 PATTERN = 0xA5
+LAYOUTS = ["", "", "strided", "reversed", "turned"]
 THREADED = ("thread", "steal")
 LOST: list[Any] = []  # kept for ever: to free them once more would be a crash
 
@@ -59,12 +60,25 @@ class Scene:
             return function(*args)
         return self.context.run(function, *args)
 
-    def array(self, name: str) -> Any:
+    def array(self, name: str, layout: str = "") -> Any:
         """Make a checked argument."""
-        array = self.ws.array(self.pool[name])
+        values = self.pool[name]
+        if layout == "strided" and values.ndim:
+            shape = (*values.shape[:-1], 2 * values.shape[-1])
+            whole = self.ws.zeros(shape, values.dtype)
+            array = whole[..., ::2]
+            array[...] = values
+            self._watch(np.asarray(whole))
+        elif layout == "reversed" and values.ndim:
+            array = self.ws.array(values[..., ::-1])[..., ::-1]
+        else:
+            array = self.ws.array(values, order="F" if layout == "turned" else "C")
         self.checked += [array, array]  # twice: one may be lost
-        self.plain.append((np.asarray(array), self.pool[name].tobytes()))
+        self._watch(np.asarray(array))
         return array
+
+    def _watch(self, plain: Any) -> None:
+        self.plain.append((plain, plain.tobytes()))
 
     def chance(self) -> None:
         """End the cycle if this is the time for it."""
@@ -269,7 +283,9 @@ def arguments(call: Call, mode: str, scene: Scene, rng: random.Random) -> Any:
         if i in hooked:
             leaf = fuzz_hooks.hooked(leaf, scene, rng)
         if isinstance(leaf, Arr):
-            array = scene.array(leaf.name)
+            array = scene.array(
+                leaf.name, rng.choice(LAYOUTS) if mode != "none" else ""
+            )
             mask = np.arange(array.size) % 3 == 0
             return np.ma.array(array, mask=mask) if leaf.masked else array
         return leaf() if leaf is File else leaf

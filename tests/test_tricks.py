@@ -134,3 +134,24 @@ def test_a_method_that_was_bound_before_raises_after_the_cycle():
     for method in methods:
         with pytest.raises(wspace.StaleArrayError):
             method() if method is not methods[-1] else method("nowhere")
+
+
+@pytest.mark.parametrize(
+    "use", ["x[::2].put([0, 1], odd)", "np.putmask(x[::2], x[::2] > 0, odd)"]
+)
+def test_an_operand_that_leaves_the_scope_while_elements_are_put(run_python, use):
+    run_python(f"""
+        import numpy as np, wspace
+        ws = wspace.Workspace("demo")
+        class Leaver:
+            def __array__(self, dtype=None, copy=None):
+                if ws.is_open:
+                    ws.__exit__(None, None, None)
+                return np.array([3.0, 4.0], dtype)
+        odd = Leaver()
+        for _ in range(3):
+            ws.__enter__()
+            x = ws.ones((8, 8))
+            {use}
+            assert wspace.is_stale(x) and not ws.is_open
+    """)

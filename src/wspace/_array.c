@@ -359,15 +359,54 @@ PyDoc_STRVAR(tofile_doc,
              "tofile($self, fid, /, sep='', format='%s')\n--\n\n"
              "Write the elements to a file: `numpy.ndarray.tofile`.");
 
-/* NumPy calls back for the path, and trusts that `self` is still an ndarray then. */
-static PyObject *array_tofile(PyObject *self, PyObject *args, PyObject *kwargs) {
+/* Call a method of the plain view: of those that call back in the middle and trust that
+ * `self` is still an ndarray then, which it is not when the cycle has ended. */
+static PyObject *call_plain(PyObject *self, const char *name, PyObject *args,
+                            PyObject *kwargs) {
   if (ws_is_stale(self)) return ws_raise_stale(self); /* bound before */
   PyObject *plain = PyArray_View((PyArrayObject *)self, NULL, &PyArray_Type);
-  PyObject *tofile = plain == NULL ? NULL : PyObject_GetAttrString(plain, "tofile");
-  PyObject *result = tofile == NULL ? NULL : PyObject_Call(tofile, args, kwargs);
-  Py_XDECREF(tofile);
+  PyObject *method = plain == NULL ? NULL : PyObject_GetAttrString(plain, name);
+  PyObject *result = method == NULL ? NULL : PyObject_Call(method, args, kwargs);
+  Py_XDECREF(method);
   Py_XDECREF(plain);
   return result;
+}
+
+static PyObject *array_tofile(PyObject *self, PyObject *args, PyObject *kwargs) {
+  return call_plain(self, "tofile", args, kwargs);
+}
+
+PyDoc_STRVAR(put_doc, "Set elements by their flat indices: `numpy.ndarray.put`.");
+
+static PyObject *array_put(PyObject *self, PyObject *args, PyObject *kwargs) {
+  return call_plain(self, "put", args, kwargs);
+}
+
+static PyObject *numpy_putmask; /* the function of the kind above */
+
+PyDoc_STRVAR(function_doc, "Run a NumPy function as for plain arrays.");
+
+static PyObject *array_function(PyObject *self, PyObject *args) {
+  PyObject *function, *types, *given, *kwargs;
+  if (!PyArg_ParseTuple(args, "OOO!O!:__array_function__", &function, &types,
+                        &PyTuple_Type, &given, &PyDict_Type, &kwargs))
+    return NULL;
+  if (function == numpy_putmask && PyTuple_GET_SIZE(given) > 0 &&
+      ws_is_checked(PyTuple_GET_ITEM(given, 0))) {
+    PyObject *first = PyTuple_GET_ITEM(given, 0);
+    PyObject *plain = PyArray_View((PyArrayObject *)first, NULL, &PyArray_Type);
+    PyObject *rest = PyTuple_GetSlice(given, 1, PyTuple_GET_SIZE(given));
+    PyObject *one = plain == NULL ? NULL : PyTuple_Pack(1, plain);
+    PyObject *all = one == NULL || rest == NULL ? NULL : PySequence_Concat(one, rest);
+    PyObject *result = all == NULL ? NULL : PyObject_Call(function, all, kwargs);
+    Py_XDECREF(all);
+    Py_XDECREF(one);
+    Py_XDECREF(rest);
+    Py_XDECREF(plain);
+    return result;
+  }
+  return PyObject_CallMethod((PyObject *)&PyArray_Type, "__array_function__", "OOOOO",
+                             self, function, types, given, kwargs);
 }
 
 static PyMethodDef array_methods[] = {
@@ -376,6 +415,9 @@ static PyMethodDef array_methods[] = {
     {"__reduce_ex__", array_reduce_ex, METH_O, reduce_doc},
     {"__deepcopy__", array_deepcopy, METH_O, deepcopy_doc},
     {"detach", array_detach, METH_NOARGS, detach_doc},
+    {"__array_function__", array_function, METH_VARARGS, function_doc},
+    {"put", (PyCFunction)(void (*)(void))array_put, METH_VARARGS | METH_KEYWORDS,
+     put_doc},
     {"tofile", (PyCFunction)(void (*)(void))array_tofile, METH_VARARGS | METH_KEYWORDS,
      tofile_doc},
     {NULL, NULL, 0, NULL},
@@ -506,5 +548,8 @@ int ws_array_setup(PyObject *stale, PyObject *stand_in) {
   ws_StaleArray_Type.tp_weaklistoffset = PyArray_Type.tp_weaklistoffset;
   if (ws_stale_setup(stale) < 0 || ws_iterate_setup() < 0) return -1;
   if (PyType_Ready(&ws_Array_Type) < 0) return -1;
-  return find_out_drops();
+  PyObject *numpy = PyImport_ImportModule("numpy");
+  numpy_putmask = numpy == NULL ? NULL : PyObject_GetAttrString(numpy, "putmask");
+  Py_XDECREF(numpy);
+  return numpy_putmask == NULL ? -1 : find_out_drops();
 }
