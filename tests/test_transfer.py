@@ -145,6 +145,7 @@ SUBCLASSES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The chararray class:DeprecationWarning")
 @pytest.mark.parametrize("kind", SUBCLASSES.values(), ids=SUBCLASSES)
 def test_detach_keeps_the_type_of_subclasses(kind):
     with wspace.Workspace():

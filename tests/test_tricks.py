@@ -69,6 +69,7 @@ def test_stand_ins_in_a_circle_end():
     assert wspace.owner(x) is None
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")
 def test_an_iterator_whose_view_was_reshaped_ends():
     with wspace.Workspace("demo") as ws:
         rows = iter(ws.ones((1, 1)).copy())

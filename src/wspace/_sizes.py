@@ -8,6 +8,8 @@ import re
 import sys
 from typing import SupportsIndex, TypeAlias
 
+import numpy as np
+
 from wspace import _errors
 
 Size: TypeAlias = SupportsIndex | str
@@ -110,8 +112,9 @@ def format_bytes(*sizes: int) -> str:
 
 def read_integer(value: object, field: str, allowed: str) -> int:
     """Read an integer of any type but bool; `allowed` describes it in the message."""
-    # A flag where a number is wanted is a mistake, though bool is an int.
-    if not isinstance(value, bool) and isinstance(value, SupportsIndex):
+    # A flag where a number is wanted is a mistake, though bool is an int, and has an
+    # index under NumPy before 2.3.
+    if not isinstance(value, bool | np.bool) and isinstance(value, SupportsIndex):
         try:
             return operator.index(value)
         except TypeError:  # arrays have __index__, and most refuse

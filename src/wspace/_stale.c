@@ -217,6 +217,8 @@ static PyMethodDef no_methods[] = {
     NO_METHOD("__deepcopy__"),
     NO_METHOD("__complex__"),
     NO_METHOD("__reversed__"),
+    NO_METHOD("__dlpack__"),
+    NO_METHOD("__dlpack_device__"),
     {"__format__", stale_format, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
