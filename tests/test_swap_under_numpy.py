@@ -84,8 +84,6 @@ def test_tofile_to_a_path_that_leaves_the_scope(run_python, tmp_path, sep, view)
     assert out.strip() in ("nothing", "StaleArrayError")
 
 
-# Any object whose __array__ raises crashes NumPy here, without wspace.
-@pytest.mark.skipif(NUMPY < "2.4.0", reason="a defect of NumPy before 2.4")
 @pytest.mark.parametrize(
     "call",
     [

@@ -409,6 +409,17 @@ static PyObject *array_function(PyObject *self, PyObject *args) {
                              self, function, types, given, kwargs);
 }
 
+/* NumPy before 2.4 makes an array of `other` once more when there is no loop, and
+ * trusts that it got one.  When only `other` is checked, Python asks it first. */
+static PyObject *array_richcompare(PyObject *self, PyObject *other, int operation) {
+  if (!ws_is_checked(other)) return PyArray_Type.tp_richcompare(self, other, operation);
+  PyObject *plain = PyArray_View((PyArrayObject *)other, NULL, &PyArray_Type);
+  if (plain == NULL) return NULL;
+  PyObject *result = PyArray_Type.tp_richcompare(self, plain, operation);
+  Py_DECREF(plain);
+  return result;
+}
+
 static PyMethodDef array_methods[] = {
     {"__array_wrap__", array_wrap, METH_VARARGS, wrap_doc},
     {"__reduce__", array_reduce, METH_NOARGS, reduce_doc},
@@ -544,6 +555,10 @@ int ws_array_setup(PyObject *stale, PyObject *stand_in) {
     if (types[i]->tp_dict == NULL) return -1;
   }
   ws_Array_Type.tp_base = &PyArray_Type;
+  if (PyArray_GetNDArrayCFeatureVersion() < 0x15) { /* 2.4's; older headers lack it */
+    ws_Array_Type.tp_richcompare = array_richcompare;
+    ws_Array_Type.tp_hash = PyObject_HashNotImplemented;
+  }
   /* The swap needs the weak references at the same place. */
   ws_StaleArray_Type.tp_weaklistoffset = PyArray_Type.tp_weaklistoffset;
   if (ws_stale_setup(stale) < 0 || ws_iterate_setup() < 0) return -1;
