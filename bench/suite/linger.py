@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from _pairs import alone, main
-from _report import Report, Verdict, format_size
 
 import wspace
+from bench._case import Count
+from bench._report import Report, Verdict, format_size
+from bench._runner import alone
 
 KEYS = ("capacity", "reserved", "resident")
 MOMENTS, QUICK_MOMENTS = [10, 100, 1000, 10_000], [10, 100, 1000]
@@ -110,7 +111,7 @@ def judge(name: str, repeats: bool, figures: dict[str, list[int]]) -> list[Verdi
 def measure(quick: bool) -> Report:
     report = Report(["what lingers", "cycle", *KEYS, "alive at once, at most"])
     for name, (_, repeats) in PROGRAMS.items():
-        figures = alone(run, name, QUICK_MOMENTS if quick else MOMENTS)
+        figures = alone("linger", "run", name, QUICK_MOMENTS if quick else MOMENTS)
         for moment, sizes in figures.items():
             cells = [f"{int(moment):,}", *map(format_size, sizes)]
             report.rows.append([name, *cells])
@@ -119,5 +120,4 @@ def measure(quick: bool) -> Report:
     return report
 
 
-if __name__ == "__main__":
-    main(__doc__, measure, [run])
+BENCHMARK = Count("linger", __doc__, measure, {"run": run})

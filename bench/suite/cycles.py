@@ -15,19 +15,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _pairs import Worker, main, page_faults
-from _report import Report, Verdict
 
 import wspace
+from bench import _native
+from bench._case import Count, Skip
+from bench._report import Report, Verdict
+from bench._system import page_faults
+from bench._worker import Worker
 
 PERCENTAGES = [0, 5, 30, 60]
 ARRAYS = 100
@@ -79,18 +77,12 @@ class Program:
 # ---- counters ------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def counter() -> Iterator[str | None]:
-    """Compile what counts mallocs; None: there is no C compiler, or it failed."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    with tempfile.TemporaryDirectory(prefix="wspace-bench-") as folder:
-        library = Path(folder, "libcount_malloc.so")
-        source = Path(__file__).with_name("_count_malloc.c")
-        options = ["-std=c11", "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"]
-        done = compiler and subprocess.run(
-            [compiler, *options], capture_output=True, check=False
-        )
-        yield str(library) if done and done.returncode == 0 else None
+def counter() -> tuple[str | None, str]:
+    """Compile what counts mallocs; return its path and how they are counted."""
+    try:
+        return _native.library("count_malloc"), "counted by a preloaded library"
+    except Skip as reason:
+        return None, f"arrays that the workspace passed on instead ({reason})"
 
 
 def preloaded(name: str) -> ctypes.c_ulong | None:
@@ -175,12 +167,9 @@ def measure(quick: bool) -> Report:
     steady = f"{FIRST_STEADY}-{QUICK_CYCLES if quick else CYCLES}"
     faults = [f"faults {cycle}" for cycle in first]
     report = Report(["carried", *faults, *(f"{name} {steady}" for name in COUNTS)])
-    with counter() as library:
-        for case in cases():
-            add(report, case, library, QUICK_CYCLES if quick else CYCLES)
-    how = "counted by a preloaded library"
-    if library is None:
-        how = "not counted (no C compiler): arrays that the workspace passed on instead"
+    library, how = counter()
+    for case in cases():
+        add(report, case, library, QUICK_CYCLES if quick else CYCLES)
     report.notes.append(f"mallocs: {how}")
     return report
 
@@ -191,7 +180,7 @@ def add(
     label, *arguments = case
     with Worker({"LD_PRELOAD": library} if library else {}) as worker:
         worker.check_preload()
-        counts = np.array(worker.ask("run", *arguments, cycles))
+        counts = np.array(worker.ask("call", "cycles", "run", *arguments, cycles))
     steady = counts[FIRST_STEADY - 1 :].sum(axis=0)
     numbers = [*counts[: FIRST_STEADY - 1, 0], *steady]
     report.rows.append([label, *(f"{number:,}" for number in numbers)])
@@ -202,5 +191,4 @@ def add(
         raise SystemExit("the counter of mallocs counts nothing")
 
 
-if __name__ == "__main__":
-    main(__doc__, measure, [run])
+BENCHMARK = Count("cycles", __doc__, measure, {"run": run})

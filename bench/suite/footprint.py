@@ -14,10 +14,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from _pairs import alone, main
-from _report import Report, Verdict, format_size
 
 import wspace
+from bench._case import Count
+from bench._report import Report, Verdict, format_size
+from bench._runner import alone
 
 REPEATING, OTHERS = 1.2, 1.6
 CYCLES, QUICK_CYCLES = 30, 4
@@ -157,7 +158,7 @@ def measure(quick: bool) -> Report:
         ["program", "live", "high water", "touched", "capacity", "as ratios", "spills"]
     )
     for name, (_, bound) in PROGRAMS.items():
-        figures = alone(run, name, QUICK_CYCLES if quick else CYCLES)
+        figures = alone("footprint", "run", name, QUICK_CYCLES if quick else CYCLES)
         if figures["allocations"] == 0:
             raise SystemExit("the workspace served nothing")
         keys = ("live", "high_water", "touched", "capacity")
@@ -170,5 +171,4 @@ def measure(quick: bool) -> Report:
     return report
 
 
-if __name__ == "__main__":
-    main(__doc__, measure, [run])
+BENCHMARK = Count("footprint", __doc__, measure, {"run": run})

@@ -11,25 +11,18 @@ Python loop, or that of reading the clock once. A whole cycle makes sixteen arra
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import repeat
 from time import perf_counter_ns  # cheaper to read than the CPU time
 from typing import Any
 
 import numpy as np
-from _pairs import (
-    PAIR_HEADINGS,
-    Loop,
-    Outcome,
-    Pairs,
-    Variant,
-    add_outcome,
-    clock,
-    main,
-)
-from _report import Report, Verdict, format_ns, format_size
 
 import wspace
+from bench._case import Benchmark, Case, Loop, Outcome, Prepared, Variant
+from bench._report import Verdict, format_ns, format_size
+from bench._system import clock
 
 MANAGER, AGAIN, LOCK = "empty manager", "empty manager again (A/A)", "threading.Lock"
 SCOPE, NESTED, BORROW = "wspace", "wspace, nested", "wspace, borrow"
@@ -75,7 +68,7 @@ def settled() -> wspace.Workspace:
     return ws
 
 
-def nested(_: object) -> Loop:
+def nested() -> Loop:
     ws = settled()
     inner = with_loop(ws)
 
@@ -86,7 +79,7 @@ def nested(_: object) -> Loop:
     return loop
 
 
-def borrowed(_: object) -> Loop:
+def borrowed() -> Loop:
     ws = settled()
 
     def loop(n: int) -> int:
@@ -99,35 +92,31 @@ def borrowed(_: object) -> Loop:
 # ---- exit with survivors of earlier cycles -------------------------------------------
 
 
-def exit_loop(survivors: Callable[[], list[np.ndarray]]) -> Callable[[str], Loop]:
+def exit_loop(survivors: Callable[[], list[np.ndarray]], case: str) -> Loop:
     """Time exits of cycles that make and drop a few arrays, or whole cycles."""
+    ws = wspace.Workspace("bench")
+    old: list[np.ndarray] = []
+    for _ in range(2):  # in the first one it learns
+        with ws:
+            old.clear()
+            old += survivors()
+            work()
+    assert ws.stats.retained == sum(array.nbytes for array in old)
 
-    def prepare(case: str) -> Loop:
-        ws = wspace.Workspace("bench")
-        old: list[np.ndarray] = []
-        for _ in range(2):  # in the first one it learns
-            with ws:
-                old.clear()
-                old += survivors()
-                work()
-        assert ws.stats.retained == sum(array.nbytes for array in old)
-
-        def loop(n: int) -> int:
-            elapsed = 0
-            for _ in repeat(None, n):
+    def loop(n: int) -> int:
+        elapsed = 0
+        for _ in repeat(None, n):
+            start = perf_counter_ns()
+            ws.__enter__()
+            work()
+            if case == EXIT:
                 start = perf_counter_ns()
-                ws.__enter__()
-                work()
-                if case == EXIT:
-                    start = perf_counter_ns()
-                ws.__exit__(None, None, None)
-                elapsed += perf_counter_ns() - start
-            assert all(array[0] == 1 for array in old[::100])
-            return elapsed
+            ws.__exit__(None, None, None)
+            elapsed += perf_counter_ns() - start
+        assert all(array[0] == 1 for array in old[::100])
+        return elapsed
 
-        return loop
-
-    return prepare
+    return loop
 
 
 def work() -> None:
@@ -144,27 +133,30 @@ def with_holes() -> list[np.ndarray]:
     return arrays[1::2]
 
 
-SCOPES = Pairs(
-    [
-        Variant(MANAGER, lambda _: with_loop(Empty())),
-        Variant(AGAIN, lambda _: with_loop(Empty())),
-        Variant(LOCK, lambda _: with_loop(threading.Lock())),
-        Variant(SCOPE, lambda _: with_loop(settled())),
-        Variant(NESTED, nested),
-        Variant(BORROW, borrowed),
-    ]
-)
-EXITS = Pairs(
-    [
-        Variant(CLEAN, exit_loop(list)),
-        Variant(CLEAN_AGAIN, exit_loop(list)),
-        Variant(ADJACENT, exit_loop(adjacent)),
-        Variant(HOLES, exit_loop(with_holes)),
-    ]
-)
+def variant(name: str, make: Callable[[], Loop]) -> Variant:
+    return Variant(name, lambda: Prepared(make()))
 
 
-def judge_scope(outcome: Outcome) -> list[Verdict]:
+SCOPES = [
+    variant(MANAGER, lambda: with_loop(Empty())),
+    variant(AGAIN, lambda: with_loop(Empty())),
+    variant(LOCK, lambda: with_loop(threading.Lock())),
+    variant(SCOPE, lambda: with_loop(settled())),
+    variant(NESTED, nested),
+    variant(BORROW, borrowed),
+]
+
+
+def exits(case: str) -> list[Variant]:
+    return [
+        variant(CLEAN, partial(exit_loop, list, case)),
+        variant(CLEAN_AGAIN, partial(exit_loop, list, case)),
+        variant(ADJACENT, partial(exit_loop, adjacent, case)),
+        variant(HOLES, partial(exit_loop, with_holes, case)),
+    ]
+
+
+def judge_scope(outcome: Outcome) -> Sequence[Verdict]:
     ns = float(np.median(outcome.rows[SCOPE].ns))
     claim = f"enter and exit take at most {format_ns(LONGEST_SCOPE_NS)}"
     lock = outcome.ratio(LOCK, SCOPE)
@@ -172,7 +164,7 @@ def judge_scope(outcome: Outcome) -> list[Verdict]:
     return [Verdict(claim, ns <= LONGEST_SCOPE_NS, numbers)]
 
 
-def judge_exit(outcome: Outcome) -> list[Verdict]:
+def judge_exit(outcome: Outcome) -> Sequence[Verdict]:
     verdicts = []
     for variant in (ADJACENT, HOLES):
         more = outcome.more(variant, CLEAN)
@@ -185,18 +177,12 @@ def judge_exit(outcome: Outcome) -> list[Verdict]:
     return verdicts
 
 
-def measure(quick: bool) -> Report:
-    report = Report(PAIR_HEADINGS)
-    cases = [(ENTER_AND_EXIT, SCOPES), (EXIT, EXITS), (CYCLE, EXITS)]
-    for case, pairs in cases[:2] if quick else cases:
-        outcome = pairs.run(case, quick)
-        add_outcome(report, outcome, case)
-        if case == ENTER_AND_EXIT:
-            report.verdicts += judge_scope(outcome)
-        elif case == EXIT:
-            report.verdicts += judge_exit(outcome)
-    return report
-
-
-if __name__ == "__main__":
-    main(__doc__, measure, Pairs([*SCOPES.variants, *EXITS.variants]).functions)
+BENCHMARK = Benchmark(
+    "scope",
+    __doc__,
+    [
+        Case(ENTER_AND_EXIT, SCOPES, judge_scope),
+        Case(EXIT, exits(EXIT), judge_exit),
+        Case(CYCLE, exits(CYCLE)),
+    ],
+)
