@@ -16,7 +16,6 @@ STUBS := $(wildcard src/wspace/*.pyi)
 # Less what `cython -a` leaves beside the .pyx.
 C := $(filter-out $(PYX:.pyx=.c),$(wildcard csrc/*.[ch] src/wspace/*.[ch] tests/c/*.[ch]))
 PROSE := $(wildcard *.md csrc docs src tests bench dev examples Makefile .ci/run)
-BENCHES := $(wildcard bench/bench_*.py)
 DEMO_ARGS ?= --scale 1 --cycles 20
 
 # $(call need,WORDS,WHAT): nothing to check is an error.
@@ -59,14 +58,11 @@ test-asan:
 test-matrix:
 	$(PYTHON) dev/test_matrix.py
 
+# Every row, with few samples; what is skipped says so.
 bench-quick:
-	$(call need,$(BENCHES),benchmarks)
 	mkdir -p build
-	@for bench in $(BENCHES); do \
-	  echo "$$bench --quick"; \
-	  $(PYTHON) $$bench --quick | tee build/bench.log; \
-	  test -s build/bench.log || { echo 'no output'; exit 1; }; \
-	done
+	$(PYTHON) -m bench --quick --json build/bench.json --markdown build/bench.md
+	test -s build/bench.md
 
 demo:
 	mkdir -p build
