@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +28,7 @@ from bench._verdicts import at_least, not_slower
 from bench.workloads._aligned import aligned_empty
 
 CLAIMED = 1 << 20
-Chain = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Chain = Callable[[ModuleType, Any, Any], Any]  # of NumPy or of PyTorch
 
 
 def operands(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -34,39 +36,39 @@ def operands(size: int) -> tuple[np.ndarray, np.ndarray]:
     return x, np.flip(x) + 0.5
 
 
-def twelve_names(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def twelve_names(xp: ModuleType, x: Any, y: Any) -> Any:
     t1 = x + y
     t2 = t1 * x
     t3 = t2 - y
-    t4 = np.maximum(t1, t3)
+    t4 = xp.maximum(t1, t3)
     t5 = t4 * t2
     t6 = t5 + t3
     t7 = t6 - x
-    t8 = np.abs(t7)
+    t8 = xp.abs(t7)
     t9 = t8 * t4
     t10 = t9 + t1
     t11 = t10 - t2
-    t12 = np.minimum(t11, t8)
+    t12 = xp.minimum(t11, t8)
     return t12
 
 
-def eight_names(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def eight_names(xp: ModuleType, x: Any, y: Any) -> Any:
     t1 = x + y
     t2 = t1 * x
     t3 = t2 - y
-    t4 = np.maximum(t1, t3)
+    t4 = xp.maximum(t1, t3)
     t5 = t4 * t2 + t3
-    t6 = np.abs(t5 - x)
+    t6 = xp.abs(t5 - x)
     t7 = t6 * t4 + t1
-    t8 = np.minimum(t7 - t2, t6)
+    t8 = xp.minimum(t7 - t2, t6)
     return t8
 
 
-def four_names(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def four_names(xp: ModuleType, x: Any, y: Any) -> Any:
     t1 = x + y
     t2 = t1 * x
     t3 = t2 - y
-    t4 = np.maximum(t1, t3)
+    t4 = xp.maximum(t1, t3)
     return t4
 
 
@@ -118,7 +120,7 @@ class ByHand:
 
 
 def plain(chain: Chain, size: int) -> Step:
-    return partial(chain, *operands(size))
+    return partial(chain, np, *operands(size))
 
 
 def by_hand(names: int, size: int) -> Step:
@@ -132,38 +134,16 @@ def checked(chain: Chain, size: int, workspace: wspace.Workspace) -> Step:
         # What is computed with a checked array is one: here it is x, over and over.
         first = workspace.empty(x.shape, x.dtype)
         np.copyto(first, x)
-        return chain(first, y)
+        return chain(np, first, y)
 
     return step
 
 
-def on_torch(chain: str, size: int) -> Step:
+def on_torch(chain: Chain, size: int) -> Step:
     import torch
 
     torch.set_num_threads(1)
-    x, y = map(torch.from_numpy, operands(size))
-
-    def four() -> torch.Tensor:
-        t1 = x + y
-        t2 = t1 * x
-        t3 = t2 - y
-        return torch.maximum(t1, t3)
-
-    def twelve() -> torch.Tensor:
-        t1 = x + y
-        t2 = t1 * x
-        t3 = t2 - y
-        t4 = torch.maximum(t1, t3)
-        t5 = t4 * t2
-        t6 = t5 + t3
-        t7 = t6 - x
-        t8 = torch.abs(t7)
-        t9 = t8 * t4
-        t10 = t9 + t1
-        t11 = t10 - t2
-        return torch.minimum(t11, t8)
-
-    return four if chain == "4" else twelve
+    return partial(chain, torch, *map(torch.from_numpy, operands(size)))
 
 
 CHAINS: dict[str, tuple[Chain, int]] = {
@@ -193,7 +173,7 @@ def case(kind: str, size: int) -> Case:
         step=partial(plain, chain, size),
         by_hand=partial(by_hand, names, size) if names != 8 else None,
         checked=partial(checked, chain, size),
-        torch=partial(on_torch, kind, size) if names != 8 else None,
+        torch=partial(on_torch, chain, size) if names != 8 else None,
     )
     return Case(
         f"{kind} of {format_size(size)}",

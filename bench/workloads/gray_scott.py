@@ -41,11 +41,7 @@ def prepare() -> Callable[[], object]:
             u, v = start
         cycles += 1
         for _ in range(STEPS):
-            reaction = u * v * v
-            rate_u = DIFFUSIVITY_U * _laplacian(u) - reaction + FEED * (1 - u)
-            rate_v = DIFFUSIVITY_V * _laplacian(v) + reaction - (FEED + KILL) * v
-            u = u + rate_u
-            v = v + rate_v
+            u, v = _advance(u, v, _laplacian)
         return u, v
 
     return step
@@ -113,11 +109,7 @@ def on_torch() -> Callable[[], object]:
             u, v = start
         cycles += 1
         for _ in range(STEPS):
-            reaction = u * v * v
-            rate_u = DIFFUSIVITY_U * laplacian(u) - reaction + FEED * (1 - u)
-            rate_v = DIFFUSIVITY_V * laplacian(v) + reaction - (FEED + KILL) * v
-            u = u + rate_u
-            v = v + rate_v
+            u, v = _advance(u, v, laplacian)
         return u.numpy(), v.numpy()
 
     return step
@@ -128,6 +120,14 @@ def _initial() -> tuple[Field, Field]:
 
     darkness = 1 - camera().astype(np.float32) / 255
     return 1 - 0.5 * darkness, 0.25 * darkness
+
+
+def _advance(u: Any, v: Any, laplacian: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Take one step in time, in NumPy or in PyTorch."""
+    reaction = u * v * v
+    rate_u = DIFFUSIVITY_U * laplacian(u) - reaction + FEED * (1 - u)
+    rate_v = DIFFUSIVITY_V * laplacian(v) + reaction - (FEED + KILL) * v
+    return u + rate_u, v + rate_v
 
 
 def _laplacian(a: Field) -> Field:
