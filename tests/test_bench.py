@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The judgment, the command and the page of the benchmarks; `make bench-quick` runs all."""
+"""The judgment, the command and the page of the benchmarks."""
 
 import json
 import subprocess
