@@ -153,6 +153,7 @@ typedef struct wsp_cycle {
   uint64_t generation;
   size_t high_water; /* most bytes in use at once by this cycle's allocations */
   size_t need;       /* size of a block that would have held it without a spill */
+  size_t fit;        /* the same whatever the present block could have held besides */
   size_t spilled;    /* most bytes in spills at once */
   size_t carried;    /* bytes of survivors in the block when it began */
   size_t escaped;    /* bytes, as asked, of survivors that were not excused */
@@ -199,6 +200,11 @@ uint64_t wsp_arena_generation(const wsp_arena *arena);
  * IDLE.  Errors: WSP_ENOMEM (or too little is allowed to hold anything), WSP_ECLOSED.
  */
 WSP_NODISCARD wsp_status wsp_arena_resize(wsp_arena *arena, size_t capacity);
+
+/* As wsp_arena_resize, and a block that is larger is made that small: what lives in it
+ * stays, and has it for itself.  Where the limit leaves no room for both it stays as it
+ * is.  IDLE.  Errors: as wsp_arena_resize; the arena may be without a block then. */
+WSP_NODISCARD wsp_status wsp_arena_fit(wsp_arena *arena, size_t capacity);
 
 /* Go on in another block of the same size and leave this one to its survivors; its free
  * pages go back at once.  IDLE.  Errors: WSP_ENOMEM. */

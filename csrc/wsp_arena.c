@@ -121,6 +121,38 @@ wsp_status wsp_arena_resize(wsp_arena *arena, size_t capacity) {
   return status;
 }
 
+/* The old block goes first where nothing lives in it, else it is left to that. */
+static wsp_status shrink_locked(wsp_arena *arena, size_t capacity) {
+  wsp_heap *old = arena->heap;
+  bool lives = WSP_GET(old->live) != 0;
+  if (lives && arena->limit != SIZE_MAX) return WSP_OK;
+  if (arena->spare != NULL) wsp_place_drop(arena, arena->spare);
+  if (!lives) {
+    wsp_place_drop(arena, old);
+    return wsp_place_block(arena, capacity);
+  }
+  arena->heap = NULL;
+  wsp_status status = wsp_place_block(arena, capacity);
+  if (status == WSP_OK)
+    wsp_place_retire(arena, old);
+  else
+    arena->heap = old;
+  return status;
+}
+
+wsp_status wsp_arena_fit(wsp_arena *arena, size_t capacity) {
+  wsp_status status = lock_idle(arena);
+  if (status != WSP_OK) return status;
+  bool shrinks = arena->heap != NULL && capacity < arena->heap->capacity;
+  if (arena->closed)
+    status = WSP_ECLOSED;
+  else
+    status =
+        shrinks ? shrink_locked(arena, capacity) : wsp_place_block(arena, capacity);
+  wsp_lock_give(arena->lock);
+  return status;
+}
+
 /* Swap the spare in, or a new block of the same size. */
 static wsp_status move_locked(wsp_arena *arena) {
   wsp_heap *old = arena->heap, *spare = arena->spare;

@@ -27,14 +27,13 @@ void wsp_tidy(wsp_arena *arena) {
 
 /* What a block would have had to hold: all at once, or, where it was large enough for
  * that and its free ranges were not, what was spilled on top of it. */
-static size_t need_of(const wsp_arena *arena) {
+static size_t fit_of(const wsp_arena *arena) {
   const wsp_tally *tally = &arena->tally;
   size_t capacity = WSP_GET(arena->capacity), spilled = WSP_GET(tally->spilled_peak);
   size_t all = WSP_GET(tally->peak) + tally->carried;
   size_t extra = arena->granule + sizeof(wsp_chunk);
   if (capacity == 0) return all == 0 ? 0 : all + extra;
-  if (spilled == 0) return capacity;
-  return all > capacity ? all + extra : capacity + spilled + extra;
+  return all > capacity || spilled == 0 ? all + extra : capacity + spilled + extra;
 }
 
 void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
@@ -45,9 +44,11 @@ void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
     wsp_list_forget(arena);
   }
   size_t peak = WSP_GET(tally->peak);
+  bool unspilled = arena->heap != NULL && WSP_GET(tally->spilled_peak) == 0;
   *out = (wsp_cycle){.generation = arena->open_generation,
                      .high_water = peak,
-                     .need = need_of(arena),
+                     .need = unspilled ? WSP_GET(arena->capacity) : fit_of(arena),
+                     .fit = fit_of(arena),
                      .spilled = WSP_GET(tally->spilled_peak),
                      .carried = tally->carried,
                      .escaped = tally->size - tally->excused_size,

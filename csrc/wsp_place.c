@@ -174,6 +174,7 @@ void wsp_place_tidy_retired(wsp_arena *arena) {
     } else {
       (void)wsp_heap_purge(heap, &arena->source);
       arena->spare = heap;
+      wsp_place_publish(arena);
     }
   }
 }

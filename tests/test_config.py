@@ -192,7 +192,7 @@ def test_policies_are_read_by_name_in_any_case(field, case):
 @pytest.mark.parametrize(
     ("field", "choices"),
     [
-        ("learning", "'first_loop' or 'none'"),
+        ("learning", "'first_loop', 'over_time' or 'none'"),
         ("allocation", "'strict' or 'overallocate'"),
         ("spill", "'reallocate', 'external' or 'fail'"),
         ("escape", "'ignore', 'warn' or 'raise'"),
@@ -276,14 +276,62 @@ def test_alignment_is_a_power_of_two_up_to_256():
 # Fields together
 
 
-@pytest.mark.parametrize("field", ["initial_size", "min_size"])
-def test_a_size_above_the_maximum_is_refused(field):
-    assert WorkspaceConfig(**{field: 1024}, max_size=1024)
+def test_an_initial_size_above_the_maximum_is_refused():
+    assert WorkspaceConfig(initial_size=1024, max_size=1024)
     with pytest.raises(ValueError) as caught:
-        WorkspaceConfig(**{field: "1KiB"}, max_size=1)
+        WorkspaceConfig(initial_size="1KiB", max_size=1)
     assert str(caught.value) == (
-        f"{field} must not exceed max_size: 1,024 bytes against 1 byte"
+        "initial_size must not exceed max_size: 1,024 bytes against 1 byte"
     )
+
+
+def test_a_minimum_above_the_maximum_gives_way():
+    assert WorkspaceConfig(min_size="2MiB", max_size="1MiB").min_size == 2**21
+
+
+@pytest.mark.parametrize("value", ["p95", " P95 ", "p95.0", 0.95, np.float64(0.95)])
+def test_a_percentile_is_its_fraction(value):
+    assert WorkspaceConfig(trim_to=value).trim_to == 0.95
+
+
+def test_what_is_no_percentile_is_refused():
+    allowed = "a percentile such as 'p95', a fraction above 0 and up to 1, or None"
+    for value, kind, got in [
+        ("95", ValueError, "'95'"),
+        ("p101", ValueError, "'p101'"),
+        ("p0", ValueError, "'p0'"),
+        ("p-5", ValueError, "'p-5'"),
+        (0, ValueError, "0"),
+        (1.5, ValueError, "1.5"),
+        (float("nan"), ValueError, "nan"),
+        (True, TypeError, "bool True"),
+        ([95], TypeError, "a value of type 'list'"),
+    ]:
+        with pytest.raises(kind) as caught:
+            WorkspaceConfig(trim_to=value)
+        assert str(caught.value) == f"trim_to must be {allowed}, got {got}"
+
+
+@pytest.mark.parametrize(
+    "field", [{"spill": "external"}, {"learning": "none", "initial_size": 1}]
+)
+def test_a_block_that_could_not_grow_again_is_not_trimmed(field):
+    name, value = next(iter(field.items()))
+    with pytest.raises(ValueError) as caught:
+        WorkspaceConfig(trim_to="p95", **field)
+    assert str(caught.value) == (
+        f"trim_to needs a block that can grow again, which {name}={value!r} forbids"
+    )
+
+
+def test_a_count_of_cycles_is_not_negative():
+    with pytest.raises(ValueError) as caught:
+        WorkspaceConfig(cycles_before_initialization=-1)
+    assert str(caught.value) == (
+        "cycles_before_initialization must be a count of at least 0, got -1"
+    )
+    with pytest.raises(TypeError, match=r"must be an int, got float 2\.5"):
+        WorkspaceConfig(cycles_before_initialization=2.5)
 
 
 def test_a_maximum_of_zero_is_refused():
@@ -317,6 +365,8 @@ def test_the_defaults_are_those_of_the_design():
         "learning": LearningPolicy.FIRST_LOOP,
         "allocation": AllocationPolicy.OVERALLOCATE,
         "overallocation": 0.3,
+        "cycles_before_initialization": 0,
+        "trim_to": None,
         "spill": SpillPolicy.REALLOCATE,
         "escape": EscapePolicy.IGNORE,
         "checked": True,
@@ -380,8 +430,8 @@ def test_replace_changes_single_fields_and_checks_them_together():
     assert config.max_size == 2**20
     with pytest.raises(ValueError, match=r"^spill='fail' with learning='none' needs"):
         config.replace(spill="fail", initial_size=0)
-    with pytest.raises(ValueError, match=r"^min_size must not exceed max_size"):
-        config.replace(min_size="2MiB")
+    with pytest.raises(ValueError, match=r"^initial_size must not exceed max_size"):
+        config.replace(initial_size="2MiB")
 
 
 def test_an_unknown_field_is_refused_with_the_closest_one():

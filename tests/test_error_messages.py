@@ -59,11 +59,36 @@ MESSAGES = [
     ),
     (
         "spills_persist",
-        ("train", 8, 65536),
+        ("train", 8, 65536, 131072, 98304, "spill='external'"),
         RuntimeWarning,
         "workspace 'train' spilled in 8 cycles in a row, 65,536 bytes in the last: "
-        "its block is too small and spill='external' never grows it",
+        "it needs a block of 131,072 bytes, has 98,304, and spill='external' never "
+        "grows it; raise `initial_size` or change it",
         [],
+    ),
+    (
+        "spills_persist",
+        ("train", 3, 1, 131072, 98304, "max_size=98304"),
+        RuntimeWarning,
+        "workspace 'train' spilled in 3 cycles in a row, 1 byte in the last: "
+        "it needs a block of 131,072 bytes, has 98,304, and max_size=98304 never "
+        "grows it; raise it",
+        [],
+    ),
+    (
+        "nothing_to_learn",
+        ("train",),
+        wspace.WorkspaceStateError,
+        "cannot learn the size of workspace 'train': "
+        "no cycle has allocated since it last was",
+        ["hint: run a cycle that is like those to come, then call `learn()`"],
+    ),
+    (
+        "trimmed_for_good",
+        ("spill", "fail"),
+        ValueError,
+        "trim_to needs a block that can grow again, which spill='fail' forbids",
+        ["hint: use spill='reallocate' and a learning other than 'none'"],
     ),
     (
         "stale",
@@ -262,9 +287,9 @@ MESSAGES = [
     ),
     (
         "over_maximum",
-        ("min_size", 2048, 1024),
+        ("initial_size", 2048, 1024),
         ValueError,
-        "min_size must not exceed max_size: 2,048 bytes against 1,024 bytes",
+        "initial_size must not exceed max_size: 2,048 bytes against 1,024 bytes",
         [],
     ),
     (

@@ -354,5 +354,6 @@ Workspaces.TestCase.settings = settings(
 # NumPy 2.5 advises against ndarray.resize and keeps it.
 @pytest.mark.filterwarnings("ignore:.*resiz:DeprecationWarning")
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:workspace .model. spilled in 3:RuntimeWarning")
 class TestWorkspaces(Workspaces.TestCase):
     """The programs that the suite runs."""

@@ -18,13 +18,7 @@ of it; `owner`, `is_stale` and their like ask about an array.
 from importlib.metadata import version as _version
 
 from wspace._arena import Array, StaleArray
-from wspace._config import (
-    AllocationPolicy,
-    EscapePolicy,
-    LearningPolicy,
-    SpillPolicy,
-    WorkspaceConfig,
-)
+from wspace._config import WorkspaceConfig
 from wspace._errors import (
     EscapedArrayError,
     StaleArrayError,
@@ -32,6 +26,12 @@ from wspace._errors import (
     WorkspaceFullError,
     WorkspaceStateError,
     WrongThreadError,
+)
+from wspace._policies import (
+    AllocationPolicy,
+    EscapePolicy,
+    LearningPolicy,
+    SpillPolicy,
 )
 from wspace._registry import destroy_all, get
 from wspace._scope import current, scope_out

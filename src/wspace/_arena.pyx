@@ -56,6 +56,7 @@ from wspace._core cimport (
     wsp_arena_enter,
     wsp_arena_excuse,
     wsp_arena_find,
+    wsp_arena_fit,
     wsp_arena_generation,
     wsp_arena_in_cycle,
     wsp_arena_is_inherited,
@@ -236,7 +237,7 @@ cdef class Arena:
         if wsp_arena_recover(self._ptr) != WSP_OK:
             pass  # forked
         out.generation = wsp_arena_generation(self._ptr)
-        out.high_water = out.need = out.spilled = out.carried = out.escaped = 0
+        out.high_water = out.need = out.fit = out.spilled = out.carried = out.escaped = 0
         out.escaped_count = out.allocations = 0
         out.outside = False
 
@@ -303,6 +304,10 @@ cdef class Arena:
     def resize(self, size_t capacity):
         """Make the block this large, in bytes; say whether upstream gave it."""
         return wsp_arena_resize(self._ptr, capacity) == WSP_OK
+
+    def fit(self, size_t capacity):
+        """Make the block exactly this large, in bytes; say whether upstream gave it."""
+        return wsp_arena_fit(self._ptr, capacity) == WSP_OK
 
     def move(self):
         """Go on in another block of the same size; say whether upstream gave it."""

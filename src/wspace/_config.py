@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Configuration of workspaces: the policies and `WorkspaceConfig`."""
+"""Configuration of workspaces: `WorkspaceConfig`, and how its fields are read."""
 
 from __future__ import annotations
 
@@ -7,115 +7,26 @@ import dataclasses
 import difflib
 import math
 import numbers
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypedDict, TypeVar, Unpack
+from enum import Enum
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict, TypeVar, Unpack
 
 from wspace import _errors
+from wspace._policies import (
+    AllocationPolicy,
+    EscapePolicy,
+    LearningPolicy,
+    Policy,
+    SpillPolicy,
+)
 from wspace._sizes import Size, parse_size, read_integer
 
-_P = TypeVar("_P", bound="_Policy")
+_P = TypeVar("_P", bound="Policy")
 
-
-class _Policy(StrEnum):
-    """A choice; its members are equal to their lower-case names."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        name = value.lower() if isinstance(value, str) else None
-        return next((member for member in cls if member.value == name), None)
-
-
-class LearningPolicy(_Policy):
-    """Choose when the size of the block is learned.
-
-    Attributes
-    ----------
-    FIRST_LOOP
-        From the first cycle that allocates. Without an `initial_size` that cycle is
-        served from outside the block; with one it uses it.
-    NONE
-        Never: `initial_size` is final.
-
-    Examples
-    --------
-    >>> import wspace
-    >>> wspace.LearningPolicy("First_Loop")
-    <LearningPolicy.FIRST_LOOP: 'first_loop'>
-    """
-
-    FIRST_LOOP = "first_loop"
-    NONE = "none"
-
-
-class AllocationPolicy(_Policy):
-    """Choose how much room a learned size gets.
-
-    Attributes
-    ----------
-    STRICT
-        The learned size as it is.
-    OVERALLOCATE
-        The learned size and the fraction `overallocation` of it, at every growth.
-
-    Examples
-    --------
-    >>> import wspace
-    >>> wspace.AllocationPolicy("strict") is wspace.AllocationPolicy.STRICT
-    True
-    """
-
-    STRICT = "strict"
-    OVERALLOCATE = "overallocate"
-
-
-class SpillPolicy(_Policy):
-    """Choose what happens to an allocation that does not fit into the block.
-
-    Attributes
-    ----------
-    REALLOCATE
-        Serve it elsewhere, and grow the block at the end of the cycle up to `max_size`.
-    EXTERNAL
-        Serve it elsewhere, never grow, and warn once when it persists.
-    FAIL
-        Raise `WorkspaceFullError`.
-
-    Examples
-    --------
-    >>> import wspace
-    >>> wspace.SpillPolicy("fail") is wspace.SpillPolicy.FAIL
-    True
-    """
-
-    REALLOCATE = "reallocate"
-    EXTERNAL = "external"
-    FAIL = "fail"
-
-
-class EscapePolicy(_Policy):
-    """Choose what is said of captured arrays that are alive at the exit.
-
-    Attributes
-    ----------
-    IGNORE
-        Nothing; the statistics count them.
-    WARN
-        A `ResourceWarning`.
-    RAISE
-        An `EscapedArrayError`, unless another exception is passing.
-
-    Examples
-    --------
-    >>> import wspace
-    >>> wspace.EscapePolicy("warn") is wspace.EscapePolicy.WARN
-    True
-    """
-
-    IGNORE = "ignore"
-    WARN = "warn"
-    RAISE = "raise"
+_PERCENTILE = re.compile(r"\s*[pP]([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*")
 
 
 def _read_limit(value: Any, field: str) -> int | None:
@@ -152,6 +63,31 @@ def _read_fraction(value: Any, field: str) -> float:
     return fraction
 
 
+def _read_count(value: Any, field: str) -> int:
+    count = read_integer(value, field, "an int")
+    if not 0 <= count <= sys.maxsize:
+        raise _errors.not_allowed(field, "a count of at least 0", value)
+    return count
+
+
+def _read_share(value: Any, field: str) -> float | None:
+    allowed = "a percentile such as 'p95', a fraction above 0 and up to 1, or None"
+    if value is None:
+        return None
+    if isinstance(value, str):
+        match = _PERCENTILE.fullmatch(value)
+        if match is None:
+            raise _errors.not_allowed(field, allowed, value)
+        share = float(match[1]) / 100
+    elif isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise _errors.wrong_type(field, allowed, value)
+    else:
+        share = float(value)
+    if not 0 < share <= 1:
+        raise _errors.not_allowed(field, allowed, value)
+    return share
+
+
 def _read_policy(value: Any, field: str, kind: type[_P]) -> _P:
     allowed = _errors.one_of(kind)
     # Members of another enum are strings too, and never meant.
@@ -168,12 +104,14 @@ def _read_policy(value: Any, field: str, kind: type[_P]) -> _P:
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     "max_size": _read_limit,
     "overallocation": _read_fraction,
+    "cycles_before_initialization": _read_count,
+    "trim_to": _read_share,
     "alignment": _read_alignment,
 }
 
 
 def _read_field(field: dataclasses.Field[Any], value: Any) -> Any:
-    if isinstance(field.default, _Policy):
+    if isinstance(field.default, Policy):
         return _read_policy(value, field.name, type(field.default))
     read: Callable[[Any, str], Any] = parse_size
     if isinstance(field.default, bool):
@@ -190,6 +128,8 @@ class ConfigFields(TypedDict, total=False):
     learning: LearningPolicy | str
     allocation: AllocationPolicy | str
     overallocation: float
+    cycles_before_initialization: SupportsIndex
+    trim_to: float | str | None
     spill: SpillPolicy | str
     escape: EscapePolicy | str
     checked: bool
@@ -225,6 +165,13 @@ class WorkspaceConfig:
         Whether a learned size gets room to spare.
     overallocation : float
         That room, as a fraction of the learned size.
+    cycles_before_initialization : int
+        Count of cycles that allocate something after which ``learning="over_time"``
+        sizes the block; with 0 only `Workspace.learn` does.
+    trim_to : str or float or None
+        Have the block follow the needs of the last cycles, down as well as up: a
+        percentile of them such as ``"p95"``, or the same as a fraction, 0.95. None
+        never makes it smaller.
     spill : SpillPolicy or str
         What happens to an allocation that does not fit.
     escape : EscapePolicy or str
@@ -271,6 +218,8 @@ class WorkspaceConfig:
     learning: LearningPolicy = LearningPolicy.FIRST_LOOP
     allocation: AllocationPolicy = AllocationPolicy.OVERALLOCATE
     overallocation: float = 0.3
+    cycles_before_initialization: int = 0
+    trim_to: float | None = None
     spill: SpillPolicy = SpillPolicy.REALLOCATE
     escape: EscapePolicy = EscapePolicy.IGNORE
     checked: bool = True
@@ -290,13 +239,20 @@ class WorkspaceConfig:
         for field in dataclasses.fields(self):
             value = _read_field(field, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
-        if self.max_size is not None:
-            for name in ("initial_size", "min_size"):
-                if getattr(self, name) > self.max_size:
-                    raise _errors.over_maximum(name, getattr(self, name), self.max_size)
+        self._check()
+
+    def _check(self) -> None:
+        """Raise where two fields contradict each other; max_size wins over min_size."""
+        if self.max_size is not None and self.initial_size > self.max_size:
+            raise _errors.over_maximum("initial_size", self.initial_size, self.max_size)
         never_sized = self.learning is LearningPolicy.NONE and not self.initial_size
         if self.spill is SpillPolicy.FAIL and never_sized:
             raise _errors.nothing_fits()
+        if self.trim_to is not None:
+            for field, needed in (("spill", "reallocate"), ("learning", None)):
+                value = getattr(self, field)
+                if value != needed if needed else value is LearningPolicy.NONE:
+                    raise _errors.trimmed_for_good(field, value)
 
     def __repr__(self) -> str:
         changed = [

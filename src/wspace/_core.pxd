@@ -54,6 +54,7 @@ cdef extern from "wsp.h" nogil:
         uint64_t generation
         size_t high_water
         size_t need
+        size_t fit
         size_t spilled
         size_t carried
         size_t escaped
@@ -98,6 +99,7 @@ cdef extern from "wsp.h" nogil:
     bint wsp_arena_in_cycle(const wsp_arena *arena)
     uint64_t wsp_arena_generation(const wsp_arena *arena)
     wsp_status wsp_arena_resize(wsp_arena *arena, size_t capacity)
+    wsp_status wsp_arena_fit(wsp_arena *arena, size_t capacity)
     wsp_status wsp_arena_move(wsp_arena *arena)
     wsp_status wsp_arena_warm(wsp_arena *arena, size_t size)
     size_t wsp_arena_trim(wsp_arena *arena)

@@ -236,12 +236,19 @@ def object_dtype(name: str, dtype: object) -> TypeError:
     )
 
 
-def spills_persist(name: str, cycles: int, nbytes: int) -> RuntimeWarning:
-    """Say that spills go on; `nbytes` were spilled in the last of the `cycles`."""
+def spills_persist(
+    name: str, cycles: int, nbytes: int, need: int, capacity: int, why: str
+) -> RuntimeWarning:
+    """Say that spills go on; `nbytes` were spilled in the last of the `cycles`.
+
+    `why` is the field, with its value, that keeps the block from growing.
+    """
+    field = why.partition("=")[0]
+    mend = "raise it" if field == "max_size" else "raise `initial_size` or change it"
     return RuntimeWarning(
         f"workspace {name!r} spilled in {_count(cycles, 'cycle')} in a row, "
-        f"{_count(nbytes, 'byte')} in the last: "
-        "its block is too small and spill='external' never grows it"
+        f"{_count(nbytes, 'byte')} in the last: it needs a block of "
+        f"{_count(need, 'byte')}, has {capacity:,}, and {why} never grows it; {mend}"
     )
 
 
@@ -452,6 +459,25 @@ def nothing_fits() -> ValueError:
     return ValueError(
         "spill='fail' with learning='none' needs an initial_size: "
         "nothing could be allocated"
+    )
+
+
+def trimmed_for_good(field: str, value: str) -> ValueError:
+    """Say that a block that is trimmed could not grow again."""
+    return _hinted(
+        ValueError(
+            f"trim_to needs a block that can grow again, which {field}={str(value)!r} "
+            "forbids"
+        ),
+        "use spill='reallocate' and a learning other than 'none'",
+    )
+
+
+def nothing_to_learn(name: str) -> WorkspaceStateError:
+    """Say that no cycle has needed memory since the size was learned last."""
+    return _hinted(
+        _cannot("learn the size of", name, "no cycle has allocated since it last was"),
+        "run a cycle that is like those to come, then call `learn()`",
     )
 
 

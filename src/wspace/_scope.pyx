@@ -379,6 +379,7 @@ cdef class Scope:
     cdef int _forgiven           # exits that may still come after one too early
     cdef bint _noteworthy
     cdef wsp_cycle _figures      # of the cycle that ended last
+    cdef wsp_cycle _most         # of the one with the largest fit since it was forgotten
     cdef list _sites
     cdef object __weakref__
 
@@ -510,6 +511,8 @@ cdef class Scope:
         """End the cycle; no Python code runs."""
         frame.arena.end(&self._figures)
         self._cycle = None
+        if self._figures.fit > self._most.fit:
+            self._most = self._figures
         self._noteworthy = (
             (self._watch & ON_ALLOCATIONS and self._figures.allocations != 0)
             or (self._watch & ON_SPILLS and self._figures.spilled != 0)
@@ -521,6 +524,14 @@ cdef class Scope:
         self._noteworthy = False
         self._settle(self._figures, self._sites, is_passing)
         return 0
+
+    @property
+    def _largest(self):
+        """Figures of the cycle that would need the largest block; None: none has."""
+        return self._most if self._most.fit != 0 else None
+
+    def _forget_largest(self):
+        self._most.fit = 0
 
     cdef object _wrong_thread(self):
         here = thread_name(PyThread_get_thread_ident())
