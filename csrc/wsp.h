@@ -14,6 +14,8 @@
  *                it is, with its bytes, until it is freed; later cycles go around it
  *   raw          an allocation that ends with its cycle at the latest (WSP_RAW)
  *   spill        an allocation that did not fit into the block
+ *   ring         several blocks of one arena, of which each cycle takes another
+ *   slot         one of them
  *   outside      where spills go, and everything while the arena has no block yet
  *
  * Sizes are bytes.  "Bytes in use" count the header and the rounding of each allocation.
@@ -53,7 +55,8 @@ extern "C" {
 
 enum {
   WSP_MIN_ALIGN = 64, /* every allocation is aligned to this at least */
-  WSP_MAX_ALIGN = 256
+  WSP_MAX_ALIGN = 256,
+  WSP_MAX_SLOTS = 1024
 };
 
 typedef enum wsp_status {
@@ -66,7 +69,8 @@ typedef enum wsp_status {
   WSP_ESTALE,    /* a mark of another cycle */
   WSP_EBUSY,     /* the arena is open */
   WSP_ECLOSED,   /* the arena was closed for good */
-  WSP_EFORKED    /* the arena belongs to the process that this one was forked from */
+  WSP_EFORKED,   /* the arena belongs to the process that this one was forked from */
+  WSP_EHELD      /* something lives in the slot of the ring whose turn it is */
 } wsp_status;
 
 /* The name of a status, such as "WSP_EFULL".  Never NULL. */
@@ -114,6 +118,9 @@ enum {
   WSP_ZERO_ON_FREE = 1u << 2, /* clear the bytes of whatever is freed */
   WSP_NO_SPILL = 1u << 3,     /* what does not fit the block fails with WSP_EFULL */
   WSP_RECORD = 1u << 4,       /* keep a list of the live allocations of the cycle */
+  WSP_RING_SKIP = 1u << 6,    /* of a ring: pass over slots in which something lives */
+  WSP_RING_REFUSE = 1u << 7,  /* with none to take wsp_arena_enter gives WSP_EHELD, else
+                               * the cycle is served outside and counts as spilled */
   WSP_LEARN = 1u << 5 /* until the first resize everything is served outside, and
                        * does not count as spilled; only without `initial` */
 };
@@ -123,7 +130,8 @@ typedef struct wsp_options {
   size_t alignment; /* a power of two up to WSP_MAX_ALIGN; less than 64 means 64 */
   size_t initial;   /* size of the block that the first allocation makes; 0: none */
   size_t max_block; /* the block never grows beyond this; SIZE_MAX: no bound */
-  size_t limit;     /* bound of block and outside together; SIZE_MAX: no bound */
+  size_t limit;     /* bound of blocks and outside together; SIZE_MAX: no bound */
+  size_t slots;     /* a ring of so many blocks, one for each cycle in turn; 0: none */
   uint32_t flags;
 } wsp_options;
 
@@ -131,7 +139,7 @@ typedef struct wsp_options {
 wsp_options wsp_options_default(void);
 
 /* Make an arena; takes no memory from upstream yet.  Gives the caller one reference.
- * Errors: WSP_EINVAL (alignment, page, flags), WSP_ENOMEM. */
+ * Errors: WSP_EINVAL (alignment, page, flags, slots), WSP_ENOMEM. */
 WSP_NODISCARD wsp_status wsp_arena_new(const wsp_options *options, wsp_arena **out);
 
 /* Take, give back a reference.  The last one frees the arena and all its memory. */
@@ -165,7 +173,7 @@ typedef struct wsp_cycle {
 /* Begin a cycle: the calling thread becomes the owner, the generation goes up by one.
  * An abandoned cycle, or one whose thread has ended, is reset first.
  * Errors: WSP_EBUSY (this thread has it open), WSP_ETHREAD, WSP_ECLOSED, WSP_EFORKED,
- * WSP_ENOMEM (no record of the thread).
+ * WSP_ENOMEM (no record of the thread), WSP_EHELD (of a ring: nothing has changed).
  */
 WSP_NODISCARD wsp_status wsp_arena_enter(wsp_arena *arena);
 
@@ -195,6 +203,9 @@ bool wsp_arena_is_open(const wsp_arena *arena);
 bool wsp_arena_in_cycle(const wsp_arena *arena);
 uint64_t wsp_arena_generation(const wsp_arena *arena);
 
+/* With a ring the size of the block is that of each slot, which gets it when its turn
+ * comes; nothing escapes from a cycle, since what it made is meant to live on. */
+
 /* Make the block at least `capacity` bytes, in place where the addresses allow it, else
  * by a new block.  More than max_block or the limit allow is cut to what they allow.
  * IDLE.  Errors: WSP_ENOMEM (or too little is allowed to hold anything), WSP_ECLOSED.
@@ -207,7 +218,8 @@ WSP_NODISCARD wsp_status wsp_arena_resize(wsp_arena *arena, size_t capacity);
 WSP_NODISCARD wsp_status wsp_arena_fit(wsp_arena *arena, size_t capacity);
 
 /* Go on in another block of the same size and leave this one to its survivors; its free
- * pages go back at once.  IDLE.  Errors: WSP_ENOMEM. */
+ * pages go back at once.  A ring has no need of it: WSP_OK, and nothing is done.  IDLE.
+ * Errors: WSP_ENOMEM. */
 WSP_NODISCARD wsp_status wsp_arena_move(wsp_arena *arena);
 
 /* Bring the first `size` bytes of the block into memory, so that later cycles, whose
@@ -218,6 +230,23 @@ WSP_NODISCARD wsp_status wsp_arena_warm(wsp_arena *arena, size_t size);
 /* Give back the memory behind everything that is free, keep the addresses; returns the
  * bytes given back.  IDLE, else 0. */
 size_t wsp_arena_trim(wsp_arena *arena);
+
+/* ---- rings ----------------------------------------------------------------- */
+
+typedef struct wsp_slot {
+  size_t capacity;     /* of its block; 0: none yet */
+  size_t used, live;   /* bytes in use, count of allocations */
+  size_t high_water;   /* of all its cycles */
+  uint64_t generation; /* of its last cycle; 0: none */
+  uint64_t cycles;     /* that it has served */
+  uint64_t held;       /* times that something lived in it when its turn came */
+  bool is_next;        /* its turn is the next cycle */
+} wsp_slot;
+
+/* Count of slots; 0: the arena is no ring. */
+size_t wsp_arena_slots(const wsp_arena *arena);
+/* A slot of a ring, from 0 to the count less one.  Any thread. */
+wsp_slot wsp_arena_slot(wsp_arena *arena, size_t index);
 
 /* ---- threads --------------------------------------------------------------- */
 
@@ -308,7 +337,7 @@ WSP_NODISCARD wsp_status wsp_rewind(wsp_arena *arena, const wsp_mark *mark);
 
 typedef struct wsp_stats {
   uint64_t generation, cycles;
-  size_t capacity;         /* of the block */
+  size_t capacity;         /* of the block, or of each slot */
   size_t used;             /* bytes in use by the open cycle */
   size_t high_water;       /* of all cycles, the open one too */
   size_t last_high_water;  /* of the last finished cycle */

@@ -104,9 +104,11 @@ static wsp_status take_outside(wsp_arena *arena, wsp_need need, size_t size,
 static WSP_NOINLINE wsp_status alloc_slow(wsp_arena *arena, wsp_need need, size_t size,
                                           uint32_t flags, uint32_t site, void **out) {
   wsp_status placed = WSP_OK;
-  if (arena->heap == NULL && arena->initial != 0) {
+  size_t first = arena->ring == NULL ? arena->initial : wsp_ring_wants(arena);
+  if (arena->heap == NULL && first != 0) {
     wsp_lock_take(arena->lock);
-    placed = wsp_place_block(arena, arena->initial);
+    placed = wsp_place_block(arena, first);
+    if (arena->ring != NULL) wsp_ring_adopt(arena);
     wsp_lock_give(arena->lock);
   }
   (void)wsp_drain(arena);
@@ -158,7 +160,7 @@ static void uncount(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk) {
     if (excused) tally->excused_live -= 1, tally->excused_size -= chunk->size;
   } else {
     WSP_SUB(arena->retained, chunk->size);
-    if (!excused) WSP_SUB(arena->escaped, chunk->size);
+    if (!excused && arena->ring == NULL) WSP_SUB(arena->escaped, chunk->size);
   }
   if (WSP_UNLIKELY(heap->outside)) {
     heap->touched = true;

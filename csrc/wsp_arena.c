@@ -5,9 +5,10 @@
 #include <stdlib.h>
 
 const char *wsp_status_name(wsp_status status) {
-  static const char *const names[] = {
-      "WSP_OK",      "WSP_ENOMEM", "WSP_EFULL", "WSP_EINVAL",  "WSP_EOVERFLOW",
-      "WSP_ETHREAD", "WSP_ESTALE", "WSP_EBUSY", "WSP_ECLOSED", "WSP_EFORKED"};
+  static const char *const names[] = {"WSP_OK",      "WSP_ENOMEM",    "WSP_EFULL",
+                                      "WSP_EINVAL",  "WSP_EOVERFLOW", "WSP_ETHREAD",
+                                      "WSP_ESTALE",  "WSP_EBUSY",     "WSP_ECLOSED",
+                                      "WSP_EFORKED", "WSP_EHELD"};
   size_t i = (size_t)status;
   return i < sizeof names / sizeof *names ? names[i] : "unknown";
 }
@@ -23,10 +24,12 @@ wsp_options wsp_options_default(void) {
 
 static bool options_are_valid(const wsp_options *o) {
   const uint32_t known = WSP_HUGE_PAGES | WSP_POPULATE | WSP_ZERO_ON_FREE |
-                         WSP_NO_SPILL | WSP_RECORD | WSP_LEARN;
+                         WSP_NO_SPILL | WSP_RECORD | WSP_LEARN | WSP_RING_SKIP |
+                         WSP_RING_REFUSE;
   size_t align = o->alignment, page = o->upstream.page;
   return align != 0 && align <= WSP_MAX_ALIGN && (align & (align - 1)) == 0 &&
-         page >= WSP_MAX_ALIGN && (page & (page - 1)) == 0 && (o->flags & ~known) == 0;
+         o->slots <= WSP_MAX_SLOTS && page >= WSP_MAX_ALIGN &&
+         (page & (page - 1)) == 0 && (o->flags & ~known) == 0;
 }
 
 wsp_status wsp_arena_new(const wsp_options *options, wsp_arena **out) {
@@ -35,8 +38,12 @@ wsp_status wsp_arena_new(const wsp_options *options, wsp_arena **out) {
     return WSP_ENOMEM; /* sets up the watch for forks, too */
   wsp_arena *arena = calloc(1, sizeof *arena);
   if (arena == NULL) return WSP_ENOMEM;
+  arena->initial = options->initial;
   arena->lock = wsp_lock_new();
-  if (arena->lock == NULL) {
+  bool has_ring = options->slots == 0 || wsp_ring_new(arena, options->slots);
+  if (arena->lock == NULL || !has_ring) {
+    if (arena->lock != NULL) wsp_lock_free(arena->lock);
+    free(arena->ring);
     free(arena);
     return WSP_ENOMEM;
   }
@@ -46,7 +53,6 @@ wsp_status wsp_arena_new(const wsp_options *options, wsp_arena **out) {
       options->alignment < WSP_MIN_ALIGN ? WSP_MIN_ALIGN : options->alignment;
   arena->flags = options->flags;
   arena->learns = options->flags & WSP_LEARN;
-  arena->initial = options->initial;
   arena->max_block = options->max_block;
   arena->limit = options->limit;
   arena->source.up = options->upstream;
@@ -75,6 +81,7 @@ void wsp_arena_unref(wsp_arena *arena) {
     wsp_place_drop(arena, heap);
   }
   free(arena->heaps);
+  free(arena->ring);
   wsp_lock_free(arena->lock);
   free(arena);
 }
@@ -100,6 +107,7 @@ wsp_status wsp_arena_release(wsp_arena *arena) {
   if (status != WSP_OK) return status;
   arena->learns = arena->flags & WSP_LEARN;
   wsp_place_drop_all(arena);
+  if (arena->ring != NULL) wsp_ring_resize(arena, arena->initial);
   wsp_lock_give(arena->lock);
   return WSP_OK;
 }
@@ -113,10 +121,17 @@ wsp_status wsp_arena_close(wsp_arena *arena) {
   return WSP_OK;
 }
 
+static wsp_status grow_locked(wsp_arena *arena, size_t capacity) {
+  if (arena->closed) return WSP_ECLOSED;
+  if (arena->ring == NULL) return wsp_place_block(arena, capacity);
+  if (capacity > arena->ring->size) wsp_ring_resize(arena, capacity);
+  return WSP_OK;
+}
+
 wsp_status wsp_arena_resize(wsp_arena *arena, size_t capacity) {
   wsp_status status = lock_idle(arena);
   if (status != WSP_OK) return status;
-  status = arena->closed ? WSP_ECLOSED : wsp_place_block(arena, capacity);
+  status = grow_locked(arena, capacity);
   wsp_lock_give(arena->lock);
   return status;
 }
@@ -143,12 +158,13 @@ static wsp_status shrink_locked(wsp_arena *arena, size_t capacity) {
 wsp_status wsp_arena_fit(wsp_arena *arena, size_t capacity) {
   wsp_status status = lock_idle(arena);
   if (status != WSP_OK) return status;
-  bool shrinks = arena->heap != NULL && capacity < arena->heap->capacity;
-  if (arena->closed)
-    status = WSP_ECLOSED;
+  bool shrinks = capacity < WSP_GET(arena->capacity) && !arena->closed;
+  if (!shrinks)
+    status = grow_locked(arena, capacity);
+  else if (arena->ring != NULL)
+    wsp_ring_resize(arena, capacity);
   else
-    status =
-        shrinks ? shrink_locked(arena, capacity) : wsp_place_block(arena, capacity);
+    status = shrink_locked(arena, capacity);
   wsp_lock_give(arena->lock);
   return status;
 }
@@ -156,7 +172,7 @@ wsp_status wsp_arena_fit(wsp_arena *arena, size_t capacity) {
 /* Swap the spare in, or a new block of the same size. */
 static wsp_status move_locked(wsp_arena *arena) {
   wsp_heap *old = arena->heap, *spare = arena->spare;
-  if (old == NULL) return WSP_OK;
+  if (old == NULL || arena->ring != NULL) return WSP_OK;
   arena->heap = NULL;
   if (spare != NULL && spare->capacity >= old->capacity) {
     arena->spare = NULL;
@@ -251,7 +267,7 @@ void wsp_arena_excuse(wsp_arena *arena, void *ptr) {
   if (chunk->generation == arena->open_generation) {
     arena->tally.excused_live += 1;
     arena->tally.excused_size += chunk->size;
-  } else {
+  } else if (arena->ring == NULL) {
     WSP_SUB(arena->escaped, chunk->size);
   }
 }
@@ -304,5 +320,6 @@ bool wsp_arena_check(wsp_arena *arena) {
     if (heap->index != i || !wsp_heap_check(heap)) return false;
     if (heap->outside) outside += WSP_GET(heap->used);
   }
+  if (arena->ring != NULL && !wsp_ring_check(arena)) return false;
   return outside == WSP_GET(arena->outside_used);
 }

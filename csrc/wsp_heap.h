@@ -83,6 +83,7 @@ typedef struct wsp_heap {
   wsp_block block;
   size_t capacity; /* bytes of the block in use for chunks, at most what is committed */
   uint16_t index;
+  uint16_t slot;    /* of a ring, from 1; 0: of none */
   bool zeroed;      /* memory beyond `dirty` reads as zero */
   bool outside;     /* serves spills */
   const char *warm; /* brought into memory up to here; NULL: not asked for */

@@ -85,7 +85,8 @@ void wsp_place_publish(wsp_arena *arena) {
   WSP_SET(arena->reserved, reserved);
   WSP_SET(arena->blocks, blocks);
   WSP_SET(arena->beside, beside);
-  WSP_SET(arena->capacity, arena->heap == NULL ? 0 : arena->heap->capacity);
+  size_t capacity = arena->heap == NULL ? 0 : arena->heap->capacity;
+  WSP_SET(arena->capacity, arena->ring == NULL ? capacity : arena->ring->size);
 }
 
 /* Commit more of a heap's block, and count it. */
@@ -134,6 +135,7 @@ void wsp_place_drop(wsp_arena *arena, wsp_heap *heap) {
   arena->heaps[heap->index] = NULL;
   if (arena->outside == heap) arena->outside = NULL;
   if (arena->spare == heap) arena->spare = NULL;
+  wsp_ring_forget(arena, heap);
   if (arena->heap == heap) arena->heap = NULL;
   if (heap->block.in_window) {
     (void)wsp_heap_purge(heap, &arena->source);
@@ -151,6 +153,7 @@ void wsp_place_drop(wsp_arena *arena, wsp_heap *heap) {
 }
 
 void wsp_place_retire(wsp_arena *arena, wsp_heap *heap) {
+  wsp_ring_forget(arena, heap);
   if (arena->heap == heap) arena->heap = NULL;
   if (arena->outside == heap) arena->outside = NULL;
   if (WSP_GET(heap->live) == 0) {
@@ -169,7 +172,7 @@ void wsp_place_tidy_retired(wsp_arena *arena) {
     wsp_heap *heap = arena->heaps[i];
     if (heap == NULL || !heap->retired || WSP_GET(heap->live) != 0) continue;
     bool too_small = arena->heap == NULL || heap->capacity < arena->heap->capacity;
-    if (heap->outside || arena->spare != NULL || too_small) {
+    if (heap->outside || arena->ring || arena->spare != NULL || too_small) {
       wsp_place_drop(arena, heap);
     } else {
       (void)wsp_heap_purge(heap, &arena->source);
@@ -216,6 +219,7 @@ wsp_status wsp_place_block(wsp_arena *arena, size_t capacity) {
   size_t most = arena->max_block;
   if (most == SIZE_MAX) most = WSP_GET(arena->window_size) / 2;
   if (most == 0) most = wsp_os_window() / 2; /* the window opens with the first heap */
+  if (arena->ring != NULL) most /= arena->ring->count;
   wsp_heap *heap = heap_new(arena, capacity, most, false);
   if (heap == NULL) return WSP_ENOMEM;
   if (old != NULL) wsp_place_retire(arena, old);

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from wspace import (
     AllocationPolicy,
+    BusyPolicy,
     EscapePolicy,
     LearningPolicy,
+    ResetPolicy,
     SpillPolicy,
     WorkspaceConfig,
 )
@@ -44,6 +46,7 @@ POLICIES = {
     "learning": LearningPolicy,
     "allocation": AllocationPolicy,
     "spill": SpillPolicy,
+    "reset": ResetPolicy,
     "escape": EscapePolicy,
 }
 FLAGS = ["checked", "capture", "huge_pages", "populate", "zero_on_reset", "record"]
@@ -195,6 +198,8 @@ def test_policies_are_read_by_name_in_any_case(field, case):
         ("learning", "'first_loop', 'over_time' or 'none'"),
         ("allocation", "'strict' or 'overallocate'"),
         ("spill", "'reallocate', 'external' or 'fail'"),
+        ("reset", "'block_left' or 'ring'"),
+        ("on_busy", "'spill', 'skip', 'wait' or 'raise'"),
         ("escape", "'ignore', 'warn' or 'raise'"),
     ],
 )
@@ -324,6 +329,53 @@ def test_a_block_that_could_not_grow_again_is_not_trimmed(field):
     )
 
 
+def test_the_reference_has_another_name_for_the_ring():
+    for name in ("ENDOFBUFFER_REACHED", "endofbuffer_reached", "Ring"):
+        assert WorkspaceConfig(reset=name).reset is ResetPolicy.RING
+    assert ResetPolicy.ENDOFBUFFER_REACHED is ResetPolicy.RING
+
+
+@pytest.mark.parametrize("policy", BusyPolicy)
+def test_what_a_ring_does_when_it_is_busy_is_read_by_name(policy):
+    config = WorkspaceConfig(reset="ring", on_busy=policy.name.title())
+    assert config.on_busy is policy
+    assert eval(repr(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"slots": 3}, "slots=3 needs reset='ring'"),
+        ({"on_busy": "wait"}, "on_busy='wait' needs reset='ring'"),
+        (
+            {"reset": "ring", "busy_timeout_s": 1},
+            "busy_timeout_s=1.0 needs on_busy='wait'",
+        ),
+        (
+            {"cycles_before_initialization": 2},
+            "cycles_before_initialization=2 needs learning='over_time'",
+        ),
+        (
+            {"reset": "ring", "escape": "warn"},
+            "reset='ring' and escape='warn' contradict each other: "
+            "what a ring's cycle makes is meant to outlive it",
+        ),
+        (
+            {"reset": "ring", "slots": 0},
+            "slots must be a count from 1 to 1024, got 0",
+        ),
+        (
+            {"reset": "ring", "slots": 1025},
+            "slots must be a count from 1 to 1024, got 1025",
+        ),
+    ],
+)
+def test_fields_that_mean_nothing_together_are_refused(fields, text):
+    with pytest.raises(ValueError) as caught:
+        WorkspaceConfig(**fields)
+    assert str(caught.value) == text
+
+
 def test_a_count_of_cycles_is_not_negative():
     with pytest.raises(ValueError) as caught:
         WorkspaceConfig(cycles_before_initialization=-1)
@@ -368,6 +420,10 @@ def test_the_defaults_are_those_of_the_design():
         "cycles_before_initialization": 0,
         "trim_to": None,
         "spill": SpillPolicy.REALLOCATE,
+        "reset": ResetPolicy.BLOCK_LEFT,
+        "slots": 4,
+        "on_busy": BusyPolicy.SPILL,
+        "busy_timeout_s": 10.0,
         "escape": EscapePolicy.IGNORE,
         "checked": True,
         "capture": True,

@@ -76,6 +76,52 @@ MESSAGES = [
         [],
     ),
     (
+        "needs",
+        ("slots", 8, "reset", "ring"),
+        ValueError,
+        "slots=8 needs reset='ring'",
+        [],
+    ),
+    (
+        "ring_escapes",
+        ("warn",),
+        ValueError,
+        "reset='ring' and escape='warn' contradict each other: "
+        "what a ring's cycle makes is meant to outlive it",
+        ["hint: `on_busy='raise'` tells of what lives too long"],
+    ),
+    (
+        "ring_is_held",
+        ("train", 4, 4),
+        RuntimeWarning,
+        "workspace 'train' served 4 cycles in a row from outside its ring: "
+        "arrays are alive in all of its 4 slots; drop or `detach()` them, "
+        "or raise `slots`",
+        [],
+    ),
+    (
+        "slot_busy",
+        ("train", 2, 4, 3, 24576, 7),
+        wspace.WorkspaceStateError,
+        "cannot enter workspace 'train': slot 2 of 4 holds 3 arrays, 24,576 bytes, "
+        "made in generation 7",
+        [
+            "hint: drop or `detach()` what came of that cycle, or give the ring more "
+            "`slots`"
+        ],
+    ),
+    (
+        "slot_busy",
+        ("train", 0, 1, 1, 1, 1, 0.5),
+        wspace.WorkspaceStateError,
+        "could not enter workspace 'train' within 0.5 s: slot 0 of 1 holds 1 array, "
+        "1 byte, made in generation 1",
+        [
+            "hint: drop or `detach()` what came of that cycle, or give the ring more "
+            "`slots`"
+        ],
+    ),
+    (
         "nothing_to_learn",
         ("train",),
         wspace.WorkspaceStateError,

@@ -19,7 +19,7 @@ LAYERS = [
     ["_config", "_stats", "_of_thread", "_trimming"],
     ["_arena"],
     ["_scope"],
-    ["_walk", "_creators", "_sizing"],
+    ["_walk", "_creators", "_sizing", "_ring"],
     ["_transfer"],
     ["_calls"],
     ["_workspace"],

@@ -29,11 +29,14 @@ from wspace._errors import (
 )
 from wspace._policies import (
     AllocationPolicy,
+    BusyPolicy,
     EscapePolicy,
     LearningPolicy,
+    ResetPolicy,
     SpillPolicy,
 )
 from wspace._registry import destroy_all, get
+from wspace._ring import SlotStats
 from wspace._scope import current, scope_out
 from wspace._scoped import scoped
 from wspace._stats import WorkspaceStats
@@ -56,9 +59,12 @@ __version__ = _version("wspace")
 __all__ = [
     "AllocationPolicy",
     "Array",
+    "BusyPolicy",
     "EscapePolicy",
     "EscapedArrayError",
     "LearningPolicy",
+    "ResetPolicy",
+    "SlotStats",
     "SpillPolicy",
     "StaleArray",
     "StaleArrayError",

@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict, TypeVar, Unpack
 from wspace import _errors
 from wspace._policies import (
     AllocationPolicy,
+    BusyPolicy,
     EscapePolicy,
     LearningPolicy,
     Policy,
+    ResetPolicy,
     SpillPolicy,
 )
 from wspace._sizes import Size, parse_size, read_integer
 
 _P = TypeVar("_P", bound="Policy")
+
+_MOST_SLOTS = 1024  # as in the core
 
 _PERCENTILE = re.compile(r"\s*[pP]([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*")
 
@@ -70,6 +74,14 @@ def _read_count(value: Any, field: str) -> int:
     return count
 
 
+def _read_slots(value: Any, field: str) -> int:
+    slots = read_integer(value, field, "an int")
+    if not 1 <= slots <= _MOST_SLOTS:
+        allowed = f"a count from 1 to {_MOST_SLOTS}"
+        raise _errors.not_allowed(field, allowed, slots)
+    return slots
+
+
 def _read_share(value: Any, field: str) -> float | None:
     allowed = "a percentile such as 'p95', a fraction above 0 and up to 1, or None"
     if value is None:
@@ -104,6 +116,8 @@ def _read_policy(value: Any, field: str, kind: type[_P]) -> _P:
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     "max_size": _read_limit,
     "overallocation": _read_fraction,
+    "busy_timeout_s": _read_fraction,
+    "slots": _read_slots,
     "cycles_before_initialization": _read_count,
     "trim_to": _read_share,
     "alignment": _read_alignment,
@@ -131,6 +145,10 @@ class ConfigFields(TypedDict, total=False):
     cycles_before_initialization: SupportsIndex
     trim_to: float | str | None
     spill: SpillPolicy | str
+    reset: ResetPolicy | str
+    slots: SupportsIndex
+    on_busy: BusyPolicy | str
+    busy_timeout_s: float
     escape: EscapePolicy | str
     checked: bool
     capture: bool
@@ -174,6 +192,15 @@ class WorkspaceConfig:
         never makes it smaller.
     spill : SpillPolicy or str
         What happens to an allocation that does not fit.
+    reset : ResetPolicy or str
+        Whether the memory of a cycle is used again by the next one, or goes round a
+        ring; all sizes are those of one slot then.
+    slots : int
+        Count of blocks of the ring, from 1 to 1024.
+    on_busy : BusyPolicy or str
+        What a cycle does while arrays are alive in the slot whose turn it is.
+    busy_timeout_s : float
+        How long ``on_busy="wait"`` waits, in seconds.
     escape : EscapePolicy or str
         What is said of captured arrays that are alive at the exit, from the cycle after
         learning on.
@@ -221,6 +248,10 @@ class WorkspaceConfig:
     cycles_before_initialization: int = 0
     trim_to: float | None = None
     spill: SpillPolicy = SpillPolicy.REALLOCATE
+    reset: ResetPolicy = ResetPolicy.BLOCK_LEFT
+    slots: int = 4
+    on_busy: BusyPolicy = BusyPolicy.SPILL
+    busy_timeout_s: float = 10.0
     escape: EscapePolicy = EscapePolicy.IGNORE
     checked: bool = True
     capture: bool = True
@@ -248,11 +279,16 @@ class WorkspaceConfig:
         never_sized = self.learning is LearningPolicy.NONE and not self.initial_size
         if self.spill is SpillPolicy.FAIL and never_sized:
             raise _errors.nothing_fits()
-        if self.trim_to is not None:
-            for field, needed in (("spill", "reallocate"), ("learning", None)):
-                value = getattr(self, field)
-                if value != needed if needed else value is LearningPolicy.NONE:
-                    raise _errors.trimmed_for_good(field, value)
+        if self.trim_to is not None and self.spill is not SpillPolicy.REALLOCATE:
+            raise _errors.trimmed_for_good("spill", self.spill)
+        if self.trim_to is not None and self.learning is LearningPolicy.NONE:
+            raise _errors.trimmed_for_good("learning", self.learning)
+        if self.reset is ResetPolicy.RING and self.escape is not EscapePolicy.IGNORE:
+            raise _errors.ring_escapes(self.escape)
+        for name, (other, needed) in _ONLY_WITH.items():
+            is_set = getattr(self, name) != _defaults()[name]
+            if is_set and getattr(self, other) is not needed:
+                raise _errors.needs(name, getattr(self, name), other, needed)
 
     def __repr__(self) -> str:
         changed = [
@@ -289,6 +325,19 @@ class WorkspaceConfig:
         WorkspaceConfig(min_size=1048576, record=True)
         """
         return merge(self, fields)
+
+
+# Fields that mean something only with one policy.
+_ONLY_WITH: dict[str, tuple[str, Policy]] = {
+    "cycles_before_initialization": ("learning", LearningPolicy.OVER_TIME),
+    "slots": ("reset", ResetPolicy.RING),
+    "on_busy": ("reset", ResetPolicy.RING),
+    "busy_timeout_s": ("on_busy", BusyPolicy.WAIT),
+}
+
+
+def _defaults() -> dict[str, Any]:
+    return {field.name: field.default for field in dataclasses.fields(WorkspaceConfig)}
 
 
 def merge(

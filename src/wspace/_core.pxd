@@ -26,6 +26,7 @@ cdef extern from "wsp.h" nogil:
         WSP_EBUSY
         WSP_ECLOSED
         WSP_EFORKED
+        WSP_EHELD
 
     ctypedef struct wsp_upstream:
         void *ctx
@@ -41,6 +42,8 @@ cdef extern from "wsp.h" nogil:
         WSP_NO_SPILL
         WSP_RECORD
         WSP_LEARN
+        WSP_RING_SKIP
+        WSP_RING_REFUSE
 
     ctypedef struct wsp_options:
         wsp_upstream upstream
@@ -48,6 +51,7 @@ cdef extern from "wsp.h" nogil:
         size_t initial
         size_t max_block
         size_t limit
+        size_t slots
         uint32_t flags
 
     ctypedef struct wsp_cycle:
@@ -61,6 +65,16 @@ cdef extern from "wsp.h" nogil:
         uint64_t escaped_count
         uint64_t allocations
         bint outside
+
+    ctypedef struct wsp_slot:
+        size_t capacity
+        size_t used
+        size_t live
+        size_t high_water
+        uint64_t generation
+        uint64_t cycles
+        uint64_t held
+        bint is_next
 
     ctypedef struct wsp_refusal:
         wsp_status status
@@ -105,6 +119,8 @@ cdef extern from "wsp.h" nogil:
     size_t wsp_arena_trim(wsp_arena *arena)
     bint wsp_arena_is_inherited(const wsp_arena *arena)
     bint wsp_arena_owns(const wsp_arena *arena, const void *ptr)
+    size_t wsp_arena_slots(const wsp_arena *arena)
+    wsp_slot wsp_arena_slot(wsp_arena *arena, size_t index)
     wsp_refusal wsp_arena_refusal(const wsp_arena *arena)
     wsp_stats wsp_arena_stats(const wsp_arena *arena)
     size_t wsp_arena_resident(wsp_arena *arena)
@@ -133,6 +149,8 @@ cdef extern from "_handler.h":
         void *site_ctx
         PyObject *owner
         ws_link *linked
+        bint keeps
+        uint64_t over
 
     int ws_handler_setup() except -1
     int ws_watch_thread() except -1

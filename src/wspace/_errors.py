@@ -252,6 +252,15 @@ def spills_persist(
     )
 
 
+def ring_is_held(name: str, cycles: int, slots: int) -> RuntimeWarning:
+    """Say that cycles in a row found no free slot; each had another one's turn."""
+    return RuntimeWarning(
+        f"workspace {name!r} served {_count(cycles, 'cycle')} in a row from outside "
+        f"its ring: arrays are alive in all of its {_count(slots, 'slot')}; "
+        "drop or `detach()` them, or raise `slots`"
+    )
+
+
 def stale(
     name: str, shape: tuple[int, ...], dtype: str, made: int, now: int | None
 ) -> StaleArrayError:
@@ -470,6 +479,46 @@ def trimmed_for_good(field: str, value: str) -> ValueError:
             "forbids"
         ),
         "use spill='reallocate' and a learning other than 'none'",
+    )
+
+
+def needs(field: str, value: object, other: str, needed: str) -> ValueError:
+    """Say that a field means something only with one value of another."""
+    shown = repr(str(value)) if isinstance(value, str) else repr(value)
+    return ValueError(f"{field}={shown} needs {other}={str(needed)!r}")
+
+
+def ring_escapes(escape: str) -> ValueError:
+    """Say that arrays of a ring are meant to outlive their cycle."""
+    return _hinted(
+        ValueError(
+            f"reset='ring' and escape={str(escape)!r} contradict each other: "
+            "what a ring's cycle makes is meant to outlive it"
+        ),
+        "`on_busy='raise'` tells of what lives too long",
+    )
+
+
+def slot_busy(
+    name: str,
+    slot: int,
+    slots: int,
+    live: int,
+    nbytes: int,
+    generation: int,
+    waited_s: float | None = None,
+) -> WorkspaceStateError:
+    """Say what lives in the slot whose turn it is; slots are counted from 0."""
+    start = f"cannot enter workspace {name!r}"
+    if waited_s is not None:
+        start = f"could not enter workspace {name!r} within {waited_s:g} s"
+    holds = f"{_count(live, 'array')}, {_count(nbytes, 'byte')}"
+    return _hinted(
+        WorkspaceStateError(
+            f"{start}: slot {slot} of {slots} holds {holds}, made in generation "
+            f"{generation}"
+        ),
+        "drop or `detach()` what came of that cycle, or give the ring more `slots`",
     )
 
 

@@ -13,7 +13,8 @@ class Policy(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         name = value.lower() if isinstance(value, str) else None
-        return next((member for member in cls if member.value == name), None)
+        named = cls.__members__.items()  # those with two names, too
+        return next((member for key, member in named if key.lower() == name), None)
 
 
 class LearningPolicy(Policy):
@@ -86,6 +87,57 @@ class SpillPolicy(Policy):
     REALLOCATE = "reallocate"
     EXTERNAL = "external"
     FAIL = "fail"
+
+
+class ResetPolicy(Policy):
+    """Choose how long what a cycle makes is meant to live.
+
+    Attributes
+    ----------
+    BLOCK_LEFT
+        To its end: the memory is rewound at every exit.
+    RING
+        Some cycles longer: each cycle takes the next of `slots` blocks, and one in
+        which arrays are alive is never taken. Also called ENDOFBUFFER_REACHED.
+
+    Examples
+    --------
+    >>> import wspace
+    >>> wspace.ResetPolicy("endofbuffer_reached")
+    <ResetPolicy.RING: 'ring'>
+    """
+
+    BLOCK_LEFT = "block_left"
+    RING = "ring"
+    ENDOFBUFFER_REACHED = "ring"
+
+
+class BusyPolicy(Policy):
+    """Choose what a cycle does while the slot whose turn it is holds arrays.
+
+    Attributes
+    ----------
+    SPILL
+        It is served from outside the ring, and counts as spilled.
+    SKIP
+        It takes the next slot that is free; with none it is served from outside.
+    WAIT
+        It waits for the slot, for `busy_timeout_s` seconds at most.
+    RAISE
+        Entering is a `WorkspaceStateError`. With ``spill="fail"`` SPILL, and SKIP with
+        no slot free, are the same.
+
+    Examples
+    --------
+    >>> import wspace
+    >>> wspace.BusyPolicy("wait") is wspace.BusyPolicy.WAIT
+    True
+    """
+
+    SPILL = "spill"
+    SKIP = "skip"
+    WAIT = "wait"
+    RAISE = "raise"
 
 
 class EscapePolicy(Policy):

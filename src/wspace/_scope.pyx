@@ -24,6 +24,7 @@ from wspace._core cimport (
     WSP_EBUSY,
     WSP_ECLOSED,
     WSP_EFORKED,
+    WSP_EHELD,
     WSP_ETHREAD,
     WSP_OK,
     wsp_cycle,
@@ -364,8 +365,9 @@ cdef class Scope:
     """Enter and leave one arena; `wspace.Workspace` adds all policy.
 
     A subclass sets `_watch` to what it wants to hear of, and defines ``_new_arena()``,
-    ``_settle(cycle, sites, is_passing)``, called at the end of such a cycle, and
-    ``_explain_refusal(error)``, called when a ``MemoryError`` passes.
+    ``_settle(cycle, sites, is_passing)``, called at the end of such a cycle,
+    ``_explain_refusal(error)``, called when a ``MemoryError`` passes, and
+    ``_await_slot()``, called when a ring refuses, which returns to try again.
     """
 
     cdef readonly str name
@@ -379,7 +381,7 @@ cdef class Scope:
     cdef int _forgiven           # exits that may still come after one too early
     cdef bint _noteworthy
     cdef wsp_cycle _figures      # of the cycle that ended last
-    cdef wsp_cycle _most         # of the one with the largest fit since it was forgotten
+    cdef wsp_cycle _most         # of the one that needed most; fit 0: of none
     cdef list _sites
     cdef object __weakref__
 
@@ -409,6 +411,9 @@ cdef class Scope:
                 PyGC_Enable()
         if status == WSP_EFORKED and frame_of(self, True) is None:
             self._renew()
+            return self.__enter__()
+        if status == WSP_EHELD:
+            self._await_slot()
             return self.__enter__()
         if status != WSP_OK:
             self._enter_again(status, task)

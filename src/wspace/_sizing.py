@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, TypedDict
 
 from wspace import _errors
 from wspace._config import WorkspaceConfig
-from wspace._policies import AllocationPolicy, LearningPolicy, SpillPolicy
+from wspace._policies import (
+    AllocationPolicy,
+    LearningPolicy,
+    ResetPolicy,
+    SpillPolicy,
+)
 from wspace._scope import WATCH_ALLOCATIONS, WATCH_CARRIED, WATCH_SPILLS
 from wspace._trimming import Trimmer
 
@@ -163,12 +168,15 @@ class Sizing:
     def _after_spill(
         self, arena: Arena, cycle: Cycle, is_passing: bool
     ) -> Warning | None:
+        capacity = arena.capacity
         in_a_row = self._last_spill == cycle["generation"] - 1
         self._last_spill = cycle["generation"]
         self._spills_in_a_row = self._spills_in_a_row + 1 if in_a_row else 1
+        if cycle["outside"] and capacity and self._config.reset is ResetPolicy.RING:
+            return None if is_passing else self._complaint_of_ring()
         if self._grow(arena, cycle):
             self._spills_in_a_row = 0
-        elif self._spills_in_a_row >= 2 and cycle["high_water"] < arena.capacity:
+        elif self._spills_in_a_row >= 2 and cycle["high_water"] < capacity:
             # It would fit into a block without survivors.
             arena.move()
             self._spills_in_a_row = 0
@@ -195,6 +203,14 @@ class Sizing:
         if config.learning is LearningPolicy.NONE:
             return f"learning={str(config.learning)!r}"
         return None
+
+    def _complaint_of_ring(self) -> Warning | None:
+        """Complain once of a ring all of whose slots hold arrays."""
+        count, slots = self._spills_in_a_row, self._config.slots
+        if self._complained or count < max(_PERSISTS, slots):
+            return None
+        self._complained = True
+        return _errors.ring_is_held(self._name, count, slots)
 
     def _complaint(self, arena: Arena, cycle: Cycle) -> Warning | None:
         """Complain once of a block that is too small and does not grow."""

@@ -16,7 +16,8 @@ from wspace._calls import in_scope_of
 from wspace._config import ConfigFields, WorkspaceConfig, merge
 from wspace._creators import Creators
 from wspace._errors import CallSite
-from wspace._policies import EscapePolicy, SpillPolicy
+from wspace._policies import BusyPolicy, EscapePolicy, ResetPolicy, SpillPolicy
+from wspace._ring import SlotStats, await_slot, slot_stats
 from wspace._scope import WATCH_ESCAPES
 from wspace._sizes import format_bytes
 from wspace._sizing import Cycle, Sizing
@@ -25,6 +26,8 @@ from wspace._stats import WorkspaceStats
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _OURS = os.path.join(os.path.dirname(__file__), "_")  # files of wspace itself
+
+_WITHOUT_SPILLS = (BusyPolicy.WAIT, BusyPolicy.RAISE)
 
 _numbers = itertools.count(1)
 
@@ -108,13 +111,20 @@ class Workspace(Creators):
     def _new_arena(self) -> Arena:
         config = self.config
         no_spill = config.spill is SpillPolicy.FAIL
+        slots = config.slots if config.reset is ResetPolicy.RING else 0
+        limit = None
+        if no_spill and config.max_size is not None:
+            limit = config.max_size * max(slots, 1)
         return Arena(
             self.name,
             alignment=config.alignment,
             min_block=config.min_block,
             initial=self._sizing.first_size,
             max_block=config.max_size,
-            limit=config.max_size if no_spill else None,
+            limit=limit,
+            slots=slots,
+            ring_skip=config.on_busy is BusyPolicy.SKIP,
+            ring_refuse=no_spill or config.on_busy in _WITHOUT_SPILLS,
             no_spill=no_spill,
             learn=self._sizing.is_learning and not self._sizing.first_size,
             huge_pages=config.huge_pages,
@@ -144,6 +154,10 @@ class Workspace(Creators):
             _warn(warning)
         if cycle["escaped_count"] and not was_learning and not is_passing:
             self._after_escape(cycle, sites)
+
+    def _await_slot(self) -> None:
+        """Wait for the slot whose turn it is, or raise, as the policy says."""
+        await_slot(self.name, self._arena, self.config)
 
     def _explain_refusal(self, error: MemoryError) -> None:
         """Add to NumPy's error that it was this workspace that had no room."""
@@ -364,6 +378,11 @@ class Workspace(Creators):
     def stats(self) -> WorkspaceStats:
         """A snapshot of the figures of this workspace; any thread may ask."""
         return WorkspaceStats(**self._arena.stats())
+
+    @property
+    def slot_stats(self) -> tuple[SlotStats, ...]:
+        """Figures of each slot of the ring; empty unless ``reset="ring"``."""
+        return slot_stats(self._arena)
 
     def __repr__(self) -> str:
         figures = self._arena.stats()
