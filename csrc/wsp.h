@@ -70,6 +70,7 @@ typedef enum wsp_status {
   WSP_EBUSY,     /* the arena is open */
   WSP_ECLOSED,   /* the arena was closed for good */
   WSP_EFORKED,   /* the arena belongs to the process that this one was forked from */
+  WSP_EFILE,     /* the system refuses a file */
   WSP_EHELD      /* something lives in the slot of the ring whose turn it is */
 } wsp_status;
 
@@ -108,6 +109,28 @@ wsp_upstream wsp_upstream_pages(void);
 /* aligned_alloc and free: each block is seen by tools that watch malloc. */
 wsp_upstream wsp_upstream_malloc(void);
 
+/* ---- files ----------------------------------------------------------------- */
+
+/* A file whose pages are the block of an arena, for data that is larger than memory or
+ * outlives the process.  It holds the bytes of allocations, from its start and one
+ * behind the other but for rounding to 128 bytes, and nothing else: headers are
+ * elsewhere.  What it held before is there still.  Its size is fixed. */
+typedef struct wsp_file wsp_file;
+
+/* Open the file at `path`, or make it, locked against every other wsp_file_open; with
+ * `temporary` a file without a name in the directory `path`.  It has `size` bytes then,
+ * or more if it had, and all of them are backed by the disk.  Gives one reference; a
+ * file that could not be sized is left as it was.
+ * Errors: WSP_EBUSY (somebody has it), WSP_EINVAL (not a regular file; or no size, and
+ * the file has none), WSP_ENOMEM, and else WSP_EFILE with the system's number of the
+ * reason in *reason. */
+WSP_NODISCARD wsp_status wsp_file_open(const char *path, bool temporary, size_t size,
+                                       wsp_file **out, int *reason);
+size_t wsp_file_size(const wsp_file *file);
+/* Give the reference back.  The lock ends with the last, those of arenas included; an
+ * arena has one until it is closed and nothing lives in the file any more. */
+void wsp_file_unref(wsp_file *file);
+
 /* ---- arenas ---------------------------------------------------------------- */
 
 typedef struct wsp_arena wsp_arena;
@@ -131,6 +154,8 @@ typedef struct wsp_options {
   size_t initial;   /* size of the block that the first allocation makes; 0: none */
   size_t max_block; /* the block never grows beyond this; SIZE_MAX: no bound */
   size_t limit;     /* bound of blocks and outside together; SIZE_MAX: no bound */
+  wsp_file *file;   /* borrowed: the block is this file, and initial, max_block and
+                     * slots are not asked; NULL: pages of upstream */
   size_t slots;     /* a ring of so many blocks, one for each cycle in turn; 0: none */
   uint32_t flags;
 } wsp_options;
@@ -218,7 +243,8 @@ WSP_NODISCARD wsp_status wsp_arena_resize(wsp_arena *arena, size_t capacity);
 WSP_NODISCARD wsp_status wsp_arena_fit(wsp_arena *arena, size_t capacity);
 
 /* Go on in another block of the same size and leave this one to its survivors; its free
- * pages go back at once.  A ring has no need of it: WSP_OK, and nothing is done.  IDLE.
+ * pages go back at once.  A ring has no need of it, and a file is
+ * only one: WSP_OK, and nothing is done.  IDLE.
  * Errors: WSP_ENOMEM. */
 WSP_NODISCARD wsp_status wsp_arena_move(wsp_arena *arena);
 
@@ -293,10 +319,10 @@ const void *wsp_arena_find(wsp_arena *arena, const void *ptr);
 /* Was it made in the process that this one was forked from. */
 bool wsp_arena_is_inherited(const wsp_arena *arena);
 
-/* Size as asked, and generation, of an allocation. */
-size_t wsp_size(const void *ptr);
-uint64_t wsp_generation(const void *ptr);
-uint32_t wsp_site(const void *ptr);
+/* Size as asked, generation and site of an allocation. */
+size_t wsp_size(const wsp_arena *arena, const void *ptr);
+uint64_t wsp_generation(const wsp_arena *arena, const void *ptr);
+uint32_t wsp_site(const wsp_arena *arena, const void *ptr);
 
 /* Excuse an allocation: as a survivor it does not count as escaped.  Not from two
  * threads at once. */

@@ -44,6 +44,12 @@ struct wsp_arena {
   bool learns; /* no block yet, and none is wanted before the first resize */
   _Atomic uint64_t allocations;
 
+  /* the range of a file that is mapped, and from data there to its header, wrapping */
+  _Atomic uintptr_t mapped;
+  _Atomic size_t mapped_size;
+  uintptr_t mapped_shift;
+  wsp_file *file; /* owned reference until the arena is closed; NULL: none */
+
   /* who owns an address: the window, or with `beside` blocks outside it, the table */
   _Atomic uintptr_t window;
   _Atomic size_t window_size, beside;
@@ -73,6 +79,18 @@ _Static_assert(sizeof(struct wsp_arena) <= 1024, "captured arrays may pin it for
 static inline bool wsp_owned_by_me(const wsp_arena *arena) {
   wsp_thread *owner = WSP_GET(arena->owner);
   return owner != NULL && owner == wsp_self;
+}
+
+static inline bool wsp_in_file(const wsp_arena *arena, const void *ptr) {
+  size_t size = WSP_GET(arena->mapped_size);
+  return (uintptr_t)ptr - WSP_GET(arena->mapped) < size;
+}
+
+/* The header of an allocation. */
+static inline wsp_chunk *wsp_chunk_of(const wsp_arena *arena, const void *data) {
+  uintptr_t at = (uintptr_t)data - sizeof(wsp_chunk);
+  if (WSP_UNLIKELY(wsp_in_file(arena, data))) at -= arena->mapped_shift;
+  return (wsp_chunk *)at;
 }
 
 static inline bool wsp_in_window(const wsp_arena *arena, const void *ptr) {

@@ -130,6 +130,35 @@ static wsp_heap *heap_new(wsp_arena *arena, size_t capacity, size_t most,
   return heap;
 }
 
+/* The file is one block, and there is never a second over it: what survived in the
+ * first would be in both. */
+static wsp_status place_file(wsp_arena *arena) {
+  if (arena->heap != NULL) return WSP_OK;
+  if (WSP_GET(arena->mapped_size) != 0) return WSP_ENOMEM;
+  uint16_t slot = table_slot(arena);
+  wsp_heap *heap = slot == UINT16_MAX ? NULL : malloc(sizeof *heap);
+  wsp_mapping map;
+  if (heap == NULL || !wsp_os_map(arena->file, 3 * arena->granule, &map)) {
+    free(heap);
+    return WSP_ENOMEM;
+  }
+  wsp_heap_init_file(heap, map, arena->granule);
+  heap->index = slot;
+  arena->heaps[slot] = arena->heap = heap;
+  arena->mapped_shift = heap->shift;
+  WSP_SET(arena->mapped, (uintptr_t)map.data);
+  WSP_SET(arena->mapped_size, map.data_size);
+  wsp_place_publish(arena);
+  return WSP_OK;
+}
+
+static void drop_file(wsp_arena *arena, const wsp_heap *heap) {
+  wsp_unbury(heap->map.data, heap->map.data_size);
+  WSP_SET(arena->mapped_size, 0);
+  WSP_SET(arena->mapped, 0);
+  wsp_os_unmap(&heap->map);
+}
+
 void wsp_place_drop(wsp_arena *arena, wsp_heap *heap) {
   assert(WSP_GET(heap->live) == 0);
   arena->heaps[heap->index] = NULL;
@@ -144,9 +173,10 @@ void wsp_place_drop(wsp_arena *arena, wsp_heap *heap) {
     memset(heap->first, 0, sizeof(wsp_chunk));
   }
   wsp_unbury(heap->block.base, heap->block.committed); /* somebody else's next */
-  if (!heap->block.in_window) {
+  if (heap->map.file != NULL)
+    drop_file(arena, heap);
+  else if (!heap->block.in_window)
     wsp_source_release(&arena->source, heap->block.base, heap->block.reserved);
-  }
   free(heap);
   wsp_place_publish(arena);
   window_close(arena);
@@ -172,7 +202,8 @@ void wsp_place_tidy_retired(wsp_arena *arena) {
     wsp_heap *heap = arena->heaps[i];
     if (heap == NULL || !heap->retired || WSP_GET(heap->live) != 0) continue;
     bool too_small = arena->heap == NULL || heap->capacity < arena->heap->capacity;
-    if (heap->outside || arena->ring || arena->spare != NULL || too_small) {
+    if (heap->outside || heap->map.file || arena->ring || arena->spare != NULL ||
+        too_small) {
       wsp_place_drop(arena, heap);
     } else {
       (void)wsp_heap_purge(heap, &arena->source);
@@ -211,6 +242,7 @@ static size_t allowed(const wsp_arena *arena, size_t capacity) {
 }
 
 wsp_status wsp_place_block(wsp_arena *arena, size_t capacity) {
+  if (arena->file != NULL) return place_file(arena);
   capacity = allowed(arena, capacity);
   wsp_heap *old = arena->heap;
   if (old != NULL && capacity <= old->capacity) return WSP_OK;

@@ -17,6 +17,7 @@ from wspace import (
     BusyPolicy,
     EscapePolicy,
     LearningPolicy,
+    LocationPolicy,
     ResetPolicy,
     SpillPolicy,
     WorkspaceConfig,
@@ -47,6 +48,7 @@ POLICIES = {
     "allocation": AllocationPolicy,
     "spill": SpillPolicy,
     "reset": ResetPolicy,
+    "location": LocationPolicy,
     "escape": EscapePolicy,
 }
 FLAGS = ["checked", "capture", "huge_pages", "populate", "zero_on_reset", "record"]
@@ -199,6 +201,7 @@ def test_policies_are_read_by_name_in_any_case(field, case):
         ("allocation", "'strict' or 'overallocate'"),
         ("spill", "'reallocate', 'external' or 'fail'"),
         ("reset", "'block_left' or 'ring'"),
+        ("location", "'ram' or 'mmap'"),
         ("on_busy", "'spill', 'skip', 'wait' or 'raise'"),
         ("escape", "'ignore', 'warn' or 'raise'"),
     ],
@@ -424,6 +427,8 @@ def test_the_defaults_are_those_of_the_design():
         "slots": 4,
         "on_busy": BusyPolicy.SPILL,
         "busy_timeout_s": 10.0,
+        "location": LocationPolicy.RAM,
+        "path": None,
         "escape": EscapePolicy.IGNORE,
         "checked": True,
         "capture": True,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Each text that wspace can raise, word for word, with its advice."""
 
+import errno
 import inspect
 import pickle
 
@@ -80,6 +81,74 @@ MESSAGES = [
         ("slots", 8, "reset", "ring"),
         ValueError,
         "slots=8 needs reset='ring'",
+        [],
+    ),
+    (
+        "not_in_a_file",
+        ("reset", "ring"),
+        ValueError,
+        "location='mmap' and reset='ring' contradict each other: "
+        "a file is one block of a fixed size",
+        [],
+    ),
+    (
+        "file_without_size",
+        (None,),
+        ValueError,
+        "location='mmap' needs an initial_size: no path is given",
+        [],
+    ),
+    (
+        "file_without_size",
+        ("block",),
+        ValueError,
+        "location='mmap' needs an initial_size: the file 'block' is empty",
+        [],
+    ),
+    (
+        "no_file",
+        ("train", "/dev/null"),
+        ValueError,
+        "workspace 'train' cannot use '/dev/null' as its file: it is not a regular "
+        "file",
+        [],
+    ),
+    (
+        "file_too_large",
+        ("block", 2000, 1000),
+        ValueError,
+        "the size of 'block' must not exceed max_size: 2,000 bytes against 1,000 bytes",
+        [],
+    ),
+    (
+        "file_in_use",
+        ("train", "block"),
+        wspace.WorkspaceStateError,
+        "workspace 'train' cannot use the file 'block': another workspace has it",
+        ["hint: `close()` that one, and drop the arrays that are in its file"],
+    ),
+    (
+        "file_refused",
+        ("train", "block", 1000, errno.ENOSPC),
+        OSError,
+        "[Errno 28] workspace 'train' could not have a file of 1,000 bytes: "
+        "No space left on device: 'block'",
+        [],
+    ),
+    (
+        "file_refused",
+        ("train", "a/block", 1000, errno.ENOENT),
+        FileNotFoundError,
+        "[Errno 2] workspace 'train' could not have a file of 1,000 bytes "
+        "(no such directory): No such file or directory: 'a/block'",
+        [],
+    ),
+    (
+        "size_is_fixed",
+        ("train",),
+        wspace.WorkspaceStateError,
+        "cannot learn the size of workspace 'train': its block is a file of a fixed "
+        "size",
         [],
     ),
     (

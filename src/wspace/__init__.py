@@ -32,6 +32,7 @@ from wspace._policies import (
     BusyPolicy,
     EscapePolicy,
     LearningPolicy,
+    LocationPolicy,
     ResetPolicy,
     SpillPolicy,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "EscapePolicy",
     "EscapedArrayError",
     "LearningPolicy",
+    "LocationPolicy",
     "ResetPolicy",
     "SlotStats",
     "SpillPolicy",

@@ -146,6 +146,7 @@ class Arena:
         populate: bool = False,
         zero_on_free: bool = False,
         record: bool = False,
+        file: tuple[bytes, bool, int] | None = None,
         faults: tuple[int, bool] | None = None,
     ) -> Self: ...
     @property

@@ -16,6 +16,8 @@ from wspace._core cimport (
     c_bool,
     PyDataMem_GetHandler,
     PyDataMem_SetHandler,
+    WSP_EBUSY,
+    WSP_EFILE,
     WSP_EFULL,
     WSP_EINVAL,
     WSP_HUGE_PAGES,
@@ -80,6 +82,10 @@ from wspace._core cimport (
     wsp_arena_visit,
     wsp_arena_warm,
     wsp_cycle,
+    wsp_file,
+    wsp_file_open,
+    wsp_file_size,
+    wsp_file_unref,
     wsp_generation,
     wsp_options,
     wsp_options_default,
@@ -160,6 +166,9 @@ cdef class Arena:
         The flags of ``wsp_options``.
     huge_pages, populate, zero_on_free, record : bool
         The flags of ``wsp_options``.
+    file : (bytes, bool, int), optional
+        Path of the file that is the block, or with True the directory for a temporary
+        one; and its least size in bytes.
     faults : (int, bool), optional
         For tests: let this upstream call fail, counted from 1, and with True all later
         ones too.
@@ -175,11 +184,12 @@ cdef class Arena:
         max_block=None, limit=None, size_t slots=0, bint ring_skip=False,
         bint ring_refuse=False, bint no_spill=False, bint learn=False,
         bint huge_pages=False, bint populate=False, bint zero_on_free=False,
-        bint record=False, faults=None,
+        bint record=False, file=None, faults=None,
     ):
         cdef wsp_options options = wsp_options_default()
         cdef wsp_status status
         cdef wsp_arena *core = NULL
+        cdef wsp_file *opened = NULL
         options.alignment = alignment
         options.initial = initial
         options.slots = slots
@@ -196,7 +206,14 @@ cdef class Arena:
         )
         if faults is not None:
             _make_faulty(&options.upstream, faults[0], faults[1])
+        if file is not None:
+            opened = open_file(name, file[0], file[1], file[2])
+            options.file = opened
+            if no_spill:
+                options.limit = wsp_file_size(opened)
         status = wsp_arena_new(&options, &core)
+        if opened != NULL:
+            wsp_file_unref(opened)
         if status == WSP_EINVAL:
             raise _errors.bad_alignment(alignment, field="alignment")
         if status != WSP_OK:
@@ -459,6 +476,26 @@ cdef void ws_make_stale_if_idle(Arena arena) noexcept:
         ws_make_stale(arena._handler)
 
 
+cdef wsp_file *open_file(
+    str name, bytes path, bint temporary, size_t size
+) except NULL:
+    cdef wsp_file *opened = NULL
+    cdef int reason = 0
+    cdef wsp_status status = wsp_file_open(path, temporary, size, &opened, &reason)
+    if status == WSP_OK:
+        return opened
+    shown = os.fsdecode(path)
+    if status == WSP_EBUSY:
+        raise _errors.file_in_use(name, shown)
+    if status == WSP_EINVAL and os.path.exists(path) and not os.path.isfile(path):
+        raise _errors.no_file(name, shown)
+    if status == WSP_EINVAL:
+        raise _errors.file_without_size(shown)
+    if status == WSP_EFILE:
+        raise _errors.file_refused(name, shown, size, reason)
+    raise MemoryError
+
+
 # ---- handlers, for the scope ---------------------------------------------------------
 
 
@@ -521,7 +558,7 @@ def in_scope(x):
     else:
         data = allocation_of(x, &home)
         if data != NULL:
-            made = wsp_generation(data)
+            made = wsp_generation(home.arena, data)
     return (
         home != NULL
         and wsp_arena_is_open(home.arena)

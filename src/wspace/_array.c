@@ -83,7 +83,7 @@ static ws_handler *home_of_owner(PyArrayObject *owner, uint64_t *made) {
   ws_handler *home = capsule == NULL ? NULL : ws_handler_of(capsule);
   if (home == NULL) return NULL;
   const void *data = PyArray_DATA(owner);
-  *made = wsp_arena_owns(home->arena, data) ? wsp_generation(data)
+  *made = wsp_arena_owns(home->arena, data) ? wsp_generation(home->arena, data)
                                             : ws_handler_mark(capsule);
   return home;
 }

@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import math
 import numbers
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from wspace._policies import (
     BusyPolicy,
     EscapePolicy,
     LearningPolicy,
+    LocationPolicy,
     Policy,
     ResetPolicy,
     SpillPolicy,
@@ -82,6 +84,17 @@ def _read_slots(value: Any, field: str) -> int:
     return slots
 
 
+def _read_path(value: Any, field: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike):
+        raise _errors.wrong_type(field, "a path or None", value)
+    path = os.fsdecode(value)
+    if not path or "\0" in path:
+        raise _errors.not_allowed(field, "the path of a file", path)
+    return path
+
+
 def _read_share(value: Any, field: str) -> float | None:
     allowed = "a percentile such as 'p95', a fraction above 0 and up to 1, or None"
     if value is None:
@@ -118,6 +131,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "overallocation": _read_fraction,
     "busy_timeout_s": _read_fraction,
     "slots": _read_slots,
+    "path": _read_path,
     "cycles_before_initialization": _read_count,
     "trim_to": _read_share,
     "alignment": _read_alignment,
@@ -149,6 +163,8 @@ class ConfigFields(TypedDict, total=False):
     slots: SupportsIndex
     on_busy: BusyPolicy | str
     busy_timeout_s: float
+    location: LocationPolicy | str
+    path: str | os.PathLike[str] | None
     escape: EscapePolicy | str
     checked: bool
     capture: bool
@@ -201,6 +217,12 @@ class WorkspaceConfig:
         What a cycle does while arrays are alive in the slot whose turn it is.
     busy_timeout_s : float
         How long ``on_busy="wait"`` waits, in seconds.
+    location : LocationPolicy or str
+        Whether the block is in memory or a file; a file has the size `initial_size`,
+        or more if it had, and keeps it.
+    path : str or path-like or None
+        That file: it is made, or kept with its bytes, and is there when the workspace
+        is closed. None makes a temporary one without a name.
     escape : EscapePolicy or str
         What is said of captured arrays that are alive at the exit, from the cycle after
         learning on.
@@ -252,6 +274,8 @@ class WorkspaceConfig:
     slots: int = 4
     on_busy: BusyPolicy = BusyPolicy.SPILL
     busy_timeout_s: float = 10.0
+    location: LocationPolicy = LocationPolicy.RAM
+    path: str | None = None
     escape: EscapePolicy = EscapePolicy.IGNORE
     checked: bool = True
     capture: bool = True
@@ -285,10 +309,22 @@ class WorkspaceConfig:
             raise _errors.trimmed_for_good("learning", self.learning)
         if self.reset is ResetPolicy.RING and self.escape is not EscapePolicy.IGNORE:
             raise _errors.ring_escapes(self.escape)
+        if self.location is LocationPolicy.MMAP:
+            self._check_file()
         for name, (other, needed) in _ONLY_WITH.items():
             is_set = getattr(self, name) != _defaults()[name]
             if is_set and getattr(self, other) is not needed:
                 raise _errors.needs(name, getattr(self, name), other, needed)
+
+    def _check_file(self) -> None:
+        for name in ("reset", "trim_to", "huge_pages", "populate"):
+            value = getattr(self, name)
+            if value != _defaults()[name]:
+                raise _errors.not_in_a_file(name, value)
+        if self.learning is LearningPolicy.OVER_TIME:
+            raise _errors.not_in_a_file("learning", self.learning)
+        if self.path is None and not self.initial_size:
+            raise _errors.file_without_size(None)
 
     def __repr__(self) -> str:
         changed = [
@@ -333,6 +369,7 @@ _ONLY_WITH: dict[str, tuple[str, Policy]] = {
     "slots": ("reset", ResetPolicy.RING),
     "on_busy": ("reset", ResetPolicy.RING),
     "busy_timeout_s": ("on_busy", BusyPolicy.WAIT),
+    "path": ("location", LocationPolicy.MMAP),
 }
 
 

@@ -26,6 +26,7 @@ cdef extern from "wsp.h" nogil:
         WSP_EBUSY
         WSP_ECLOSED
         WSP_EFORKED
+        WSP_EFILE
         WSP_EHELD
 
     ctypedef struct wsp_upstream:
@@ -45,12 +46,16 @@ cdef extern from "wsp.h" nogil:
         WSP_RING_SKIP
         WSP_RING_REFUSE
 
+    ctypedef struct wsp_file:
+        pass
+
     ctypedef struct wsp_options:
         wsp_upstream upstream
         size_t alignment
         size_t initial
         size_t max_block
         size_t limit
+        wsp_file *file
         size_t slots
         uint32_t flags
 
@@ -127,7 +132,11 @@ cdef extern from "wsp.h" nogil:
     bint wsp_arena_check(wsp_arena *arena)
     const void *wsp_arena_find(wsp_arena *arena, const void *ptr)
     void wsp_arena_excuse(wsp_arena *arena, void *ptr)
-    uint64_t wsp_generation(const void *ptr)
+    uint64_t wsp_generation(const wsp_arena *arena, const void *ptr)
+    wsp_status wsp_file_open(const char *path, bint temporary, size_t size,
+                             wsp_file **out, int *reason)
+    size_t wsp_file_size(const wsp_file *file)
+    void wsp_file_unref(wsp_file *file)
     size_t wsp_arena_bytes_for(const wsp_arena *arena, size_t size)
 
 

@@ -7,7 +7,9 @@ raises it. A text is one line: what happened, to which workspace, with both numb
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import reprlib
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias, TypeVar
@@ -486,6 +488,56 @@ def needs(field: str, value: object, other: str, needed: str) -> ValueError:
     """Say that a field means something only with one value of another."""
     shown = repr(str(value)) if isinstance(value, str) else repr(value)
     return ValueError(f"{field}={shown} needs {other}={str(needed)!r}")
+
+
+def not_in_a_file(field: str, value: object) -> ValueError:
+    """Say that a field means nothing where the block is a file."""
+    shown = repr(str(value)) if isinstance(value, str) else repr(value)
+    return ValueError(
+        f"location='mmap' and {field}={shown} contradict each other: "
+        "a file is one block of a fixed size"
+    )
+
+
+def file_without_size(path: str | None) -> ValueError:
+    """Say that nothing tells how large a file is to be."""
+    which = "no path is given" if path is None else f"the file {path!r} is empty"
+    return ValueError(f"location='mmap' needs an initial_size: {which}")
+
+
+def no_file(name: str, path: str) -> ValueError:
+    """Say that a path leads to something that cannot be mapped."""
+    return ValueError(
+        f"workspace {name!r} cannot use {path!r} as its file: it is not a regular file"
+    )
+
+
+def file_too_large(path: str, nbytes: int, max_size: int) -> ValueError:
+    """Say that a file that is there has more than `max_size`."""
+    return over_maximum(f"the size of {path!r}", nbytes, max_size)
+
+
+def file_in_use(name: str, path: str) -> WorkspaceStateError:
+    """Say that another workspace, here or in another process, has the file."""
+    return _hinted(
+        WorkspaceStateError(
+            f"workspace {name!r} cannot use the file {path!r}: another workspace has it"
+        ),
+        "`close()` that one, and drop the arrays that are in its file",
+    )
+
+
+def file_refused(name: str, path: str, nbytes: int, reason: int) -> OSError:
+    """Say why the system does not give a file; an OSError of the kind that fits."""
+    what = f"workspace {name!r} could not have a file of {_count(nbytes, 'byte')}"
+    if reason == errno.ENOENT:
+        what += " (no such directory)"
+    return OSError(reason, f"{what}: {os.strerror(reason)}", path)
+
+
+def size_is_fixed(name: str) -> WorkspaceStateError:
+    """Say that a file has its size already."""
+    return _cannot("learn the size of", name, "its block is a file of a fixed size")
 
 
 def ring_escapes(escape: str) -> ValueError:

@@ -112,6 +112,28 @@ class ResetPolicy(Policy):
     ENDOFBUFFER_REACHED = "ring"
 
 
+class LocationPolicy(Policy):
+    """Choose where the block is.
+
+    Attributes
+    ----------
+    RAM
+        In memory of the process.
+    MMAP
+        In a file, whose pages are read and written as they are used: for data that is
+        larger than memory, or that outlives the process.
+
+    Examples
+    --------
+    >>> import wspace
+    >>> wspace.LocationPolicy("mmap") is wspace.LocationPolicy.MMAP
+    True
+    """
+
+    RAM = "ram"
+    MMAP = "mmap"
+
+
 class BusyPolicy(Policy):
     """Choose what a cycle does while the slot whose turn it is holds arrays.
 

@@ -11,6 +11,7 @@ from wspace._config import WorkspaceConfig
 from wspace._policies import (
     AllocationPolicy,
     LearningPolicy,
+    LocationPolicy,
     ResetPolicy,
     SpillPolicy,
 )
@@ -64,15 +65,20 @@ class Sizing:
     def restart(self) -> None:
         """Forget what was learned, as before the first cycle."""
         config = self._config
-        self.is_learning = config.learning is LearningPolicy.OVER_TIME or (
-            config.learning is LearningPolicy.FIRST_LOOP and not self.first_size
-        )
+        self._is_file = config.location is LocationPolicy.MMAP
+        self.is_learning = not self._is_file and self._learns
         self._cycles = 0  # that were learned from
         self._trimmer = None if config.trim_to is None else Trimmer(config.trim_to)
         self._last_spill = 0  # generation of the last cycle that spilled
         self._spills_in_a_row = 0
         self._complained = False
         self._carries = False  # and is sized and warmed for it
+
+    @property
+    def _learns(self) -> bool:
+        learning = self._config.learning
+        is_first = learning is LearningPolicy.FIRST_LOOP and not self.first_size
+        return is_first or learning is LearningPolicy.OVER_TIME
 
     @property
     def watch(self) -> int:
@@ -198,6 +204,8 @@ class Sizing:
     def _what_holds_it(self) -> str | None:
         """The field that keeps the block from growing, with its value; or None."""
         config = self._config
+        if self._is_file:
+            return "location='mmap'"
         if config.spill is not SpillPolicy.REALLOCATE:
             return f"spill={str(config.spill)!r}"
         if config.learning is LearningPolicy.NONE:

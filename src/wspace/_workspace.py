@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, Unpack, overload
@@ -16,7 +17,13 @@ from wspace._calls import in_scope_of
 from wspace._config import ConfigFields, WorkspaceConfig, merge
 from wspace._creators import Creators
 from wspace._errors import CallSite
-from wspace._policies import BusyPolicy, EscapePolicy, ResetPolicy, SpillPolicy
+from wspace._policies import (
+    BusyPolicy,
+    EscapePolicy,
+    LocationPolicy,
+    ResetPolicy,
+    SpillPolicy,
+)
 from wspace._ring import SlotStats, await_slot, slot_stats
 from wspace._scope import WATCH_ESCAPES
 from wspace._sizes import format_bytes
@@ -131,7 +138,20 @@ class Workspace(Creators):
             populate=config.populate,
             zero_on_free=config.zero_on_reset,
             record=config.record,
+            file=self._file(),
         )
+
+    def _file(self) -> tuple[bytes, bool, int] | None:
+        """Return what the arena is told of its file, if it has one."""
+        config, size = self.config, self._sizing.first_size
+        if config.location is not LocationPolicy.MMAP:
+            return None
+        if config.path is None:
+            return os.fsencode(tempfile.gettempdir()), True, size
+        present = os.path.getsize(config.path) if os.path.exists(config.path) else 0
+        if config.max_size is not None and present > config.max_size:
+            raise _errors.file_too_large(config.path, present, config.max_size)
+        return os.fsencode(config.path), False, size
 
     def _watch_anew(self) -> None:
         self._watch = self._sizing.watch
@@ -249,8 +269,8 @@ class Workspace(Creators):
         Raises
         ------
         WorkspaceStateError
-            If the workspace is open or closed for good, or no cycle has allocated
-            since the size was learned last.
+            If the workspace is open or closed for good, its block is a file, or no
+            cycle has allocated since the size was learned last.
         MemoryError
             If the system does not give the memory.
 
@@ -267,6 +287,8 @@ class Workspace(Creators):
         True
         """
         self._check_idle("learn the size of")
+        if self.config.location is LocationPolicy.MMAP:
+            raise _errors.size_is_fixed(self.name)
         largest = self._largest
         if largest is None:
             raise _errors.nothing_to_learn(self.name)

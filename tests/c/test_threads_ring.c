@@ -19,7 +19,7 @@ static void *consume(void *arg) {
     for (size_t i = 0; i < SLOTS; ++i) {
       unsigned char *batch = atomic_exchange(&p->queue[i], NULL);
       if (batch == NULL) continue;
-      size_t size = wsp_size(batch);
+      size_t size = wsp_size(p->arena, batch);
       CHECK(holds(batch, size, batch[0]));
       wsp_arena_free(p->arena, batch);
       atomic_fetch_add(&p->seen, 1);
