@@ -3,18 +3,14 @@
 
 import itertools
 import warnings
-from fractions import Fraction
-from math import ceil
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from test_upstream import Faulty
 
 import wspace
 from wspace import Workspace
-from wspace._trimming import WINDOW, Trimmer
+from wspace._trimming import WINDOW
 
 KIB, MIB = 1024, 1024**2
 
@@ -291,47 +287,6 @@ def test_survivors_of_a_block_that_is_trimmed_stay_valid():
     assert ws.stats.capacity < MIB / 2
     assert x.sum() == 199_990_000
     assert ws._arena.check()
-
-
-class Reference:
-    """What `Trimmer` promises, from all that it was told."""
-
-    def __init__(self, share):
-        self.share, self.needs = Fraction(share), []
-        self.patience, self.small, self.trimmed = WINDOW, 0, False
-
-    def size_after(self, need, capacity, size_for):
-        self.needs.append(need)
-        recent = sorted(self.needs[-WINDOW:])
-        share = next(n for n in recent if self.is_enough(n, recent))
-        if share > capacity:
-            self.patience *= 2 if self.trimmed else 1
-            self.small, self.trimmed = 0, False
-            return size_for(share)
-        self.small = self.small + 1 if 2 * size_for(share) <= capacity else 0
-        if self.small < self.patience:
-            return None
-        self.small, self.trimmed = 0, True
-        return size_for(share)
-
-    def is_enough(self, need, recent):
-        return sum(n <= need for n in recent) >= ceil(self.share * len(recent))
-
-
-@given(
-    share=st.sampled_from([Fraction(n, 20) for n in (1, 10, 19, 20)]),
-    runs=st.lists(
-        st.tuples(st.integers(1, 10**6), st.integers(1, 200)), min_size=1, max_size=12
-    ),
-)
-def test_the_trimmer_does_what_its_model_does(share, runs):
-    trimmer, model = Trimmer(float(share)), Reference(share)
-    capacity = 0
-    for need, times in runs:
-        for _ in range(times):
-            size = trimmer.size_after(need, capacity, lambda n: n + n // 3)
-            assert size == model.size_after(need, capacity, lambda n: n + n // 3)
-            capacity = capacity if size is None else size
 
 
 def test_a_learning_that_the_system_refuses_is_tried_again():
