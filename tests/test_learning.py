@@ -87,6 +87,19 @@ def test_with_a_count_of_zero_only_learn_sizes_the_block():
     assert cycle(ws, 100_000) == ws.stats.capacity
 
 
+def test_spills_that_only_learn_would_end_are_reported():
+    waiting = over_time(9, initial_size=64 * KIB)
+    run(waiting, [100_000] * 5)
+    ws = over_time(0, initial_size=64 * KIB)
+    run(ws, [100_000] * 2)
+    text = r"and learning='over_time' without `learn\(\)` never grows it"
+    with pytest.warns(RuntimeWarning, match=text):
+        cycle(ws, 100_000)
+    ws.learn()
+    run(ws, [100_000] * 5)
+    assert ws.stats.spills == 3
+
+
 def test_escapes_are_ignored_until_the_size_is_learned():
     ws = over_time(2, escape="warn")
     kept = []

@@ -122,13 +122,12 @@ class Sizing:
         """
         if self.is_learning:
             self._cycles += 1  # it allocates: the scope tells of no others
-            if largest is None or not self._knows_enough:
+            if largest is not None and self._knows_enough:
+                self.learn(arena, largest)
                 return None
-            self.learn(arena, largest)
-            return None
-        if cycle["allocations"] and self._trimmer is not None:
+        elif cycle["allocations"] and self._trimmer is not None:
             self._trim(arena, cycle, self._trimmer)
-        if cycle["carried"] and not self._carries:
+        if cycle["carried"] and not (self._carries or self.is_learning):
             self._after_carried(arena, cycle)
         if cycle["spilled"]:
             return self._after_spill(arena, cycle, is_passing)
@@ -206,6 +205,8 @@ class Sizing:
         config = self._config
         if self._is_file:
             return "location='mmap'"
+        if self.is_learning:
+            return f"learning={str(config.learning)!r} without `learn()`"
         if config.spill is not SpillPolicy.REALLOCATE:
             return f"spill={str(config.spill)!r}"
         if config.learning is LearningPolicy.NONE:
@@ -227,8 +228,11 @@ class Sizing:
         why, capacity = self._what_holds_it, arena.capacity
         if why is None and capacity == self._config.max_size:
             why = f"max_size={capacity}"
-        if why is None or self._config.learning is LearningPolicy.NONE:
-            return None  # refused by the system, or by the program's own choice
+        config = self._config
+        by_choice = config.learning is LearningPolicy.NONE
+        will_end = self.is_learning and config.cycles_before_initialization != 0
+        if why is None or by_choice or will_end:
+            return None  # None: the system refuses, and is asked again
         self._complained = True
         count, nbytes = self._spills_in_a_row, cycle["spilled"]
         need = _with_walls(cycle, cycle["fit"])
