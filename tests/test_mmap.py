@@ -412,6 +412,12 @@ def test_a_child_leaves_the_file_to_its_parent(path, run_python):
                 except wspace.WorkspaceStateError:
                     pass
                 del x
+                ws.close()
+                try:
+                    with ws:
+                        ok = False
+                except wspace.WorkspaceStateError as error:
+                    ok = ok and "it is closed" in str(error)
                 os._exit(0 if ok else 1)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
             assert x.sum() == 3000

@@ -272,7 +272,8 @@ def test_with_wait_a_cycle_waits_for_the_consumer():
 
     def consume():
         for _ in range(50):
-            done.acquire()
+            if not done.acquire(timeout=60):
+                return  # the producer has failed
             batch = queue.pop(0)
             seen.append(int(batch[0]))
             assert (batch == batch[0]).all()

@@ -116,6 +116,8 @@ class Workspace(Creators):
     # ---- hooks of Scope --------------------------------------------------------------
 
     def _new_arena(self) -> Arena:
+        if self._is_closed:  # and inherited by a fork
+            raise _errors.closed(self.name, "enter")
         config = self.config
         no_spill = config.spill is SpillPolicy.FAIL
         slots = config.slots if config.reset is ResetPolicy.RING else 0
@@ -349,8 +351,10 @@ class Workspace(Creators):
         """
         if self._is_closed:
             return
-        self._check_idle("close")
-        if not self._arena.close():
+        is_inherited = self._arena.is_inherited  # the parent's, and left alone here
+        if not is_inherited:
+            self._check_idle("close")
+        if not self._arena.close() and not is_inherited:
             raise _errors.must_be_closed(self.name, "close")
         self._is_closed = True
 
