@@ -21,7 +21,7 @@ static wsp_status refuse(wsp_arena *arena, size_t size, wsp_status status) {
  * unused memory began before: what lies beyond its header was zero if the heap is. */
 static void *hand_out(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk, size_t size,
                       uint32_t flags, uint32_t site, const char *dirty) {
-  char *data = wsp_data(chunk);
+  char *data = wsp_heap_data(heap, chunk);
   chunk->size = size;
   chunk->generation = arena->open_generation;
   chunk->serial = ++arena->serial;
@@ -104,16 +104,19 @@ static wsp_status take_outside(wsp_arena *arena, wsp_need need, size_t size,
 static WSP_NOINLINE wsp_status alloc_slow(wsp_arena *arena, wsp_need need, size_t size,
                                           uint32_t flags, uint32_t site, void **out) {
   wsp_status placed = WSP_OK;
-  if (arena->heap == NULL && arena->initial != 0) {
+  size_t first = arena->ring == NULL ? arena->initial : wsp_ring_wants(arena);
+  if (arena->heap == NULL && first != 0) {
     wsp_lock_take(arena->lock);
-    placed = wsp_place_block(arena, arena->initial);
+    placed = wsp_place_block(arena, first);
+    if (arena->ring != NULL) wsp_ring_adopt(arena);
     wsp_lock_give(arena->lock);
   }
   (void)wsp_drain(arena);
   wsp_heap *heap = arena->heap;
   if (heap != NULL) {
     const char *dirty = heap->dirty;
-    wsp_chunk *chunk = wsp_heap_take(heap, need);
+    wsp_chunk *chunk = heap->map.file == NULL ? wsp_heap_take(heap, need)
+                                              : wsp_heap_take_file(heap, need, size);
     if (chunk != NULL) {
       *out = hand_out(arena, heap, chunk, size, flags, site, dirty);
       return WSP_OK;
@@ -132,7 +135,7 @@ wsp_status wsp_arena_alloc(wsp_arena *arena, size_t size, uint32_t flags, uint32
   if (WSP_UNLIKELY(!wsp_need_of(size, arena->granule, &need)))
     return refuse(arena, size, WSP_EOVERFLOW);
   wsp_heap *heap = arena->heap;
-  if (WSP_LIKELY(heap != NULL)) {
+  if (WSP_LIKELY(heap != NULL && heap->shift == 0)) {
     const char *dirty = heap->dirty;
     wsp_chunk *chunk = wsp_heap_take(heap, need);
     if (WSP_LIKELY(chunk != NULL)) {
@@ -158,7 +161,7 @@ static void uncount(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk) {
     if (excused) tally->excused_live -= 1, tally->excused_size -= chunk->size;
   } else {
     WSP_SUB(arena->retained, chunk->size);
-    if (!excused) WSP_SUB(arena->escaped, chunk->size);
+    if (!excused && arena->ring == NULL) WSP_SUB(arena->escaped, chunk->size);
   }
   if (WSP_UNLIKELY(heap->outside)) {
     heap->touched = true;
@@ -188,9 +191,9 @@ void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk) {
   if (WSP_UNLIKELY(chunk->flags & WSP_LISTED)) wsp_list_remove(arena, chunk);
   uncount(arena, heap, chunk);
   if (WSP_UNLIKELY(arena->flags & WSP_ZERO_ON_FREE))
-    memset(wsp_data(chunk), 0, chunk->size);
-  else
-    wsp_bury(wsp_data(chunk), chunk->span - arena->granule);
+    memset(wsp_heap_data(heap, chunk), 0, chunk->size);
+  else if (WSP_ASAN || heap->map.file == NULL) /* a file keeps its bytes */
+    wsp_bury(wsp_heap_data(heap, chunk), wsp_heap_room(heap, chunk));
   if (WSP_UNLIKELY(heap->retired)) {
     free_retired(arena, heap, chunk);
     return;
@@ -199,7 +202,8 @@ void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk) {
 }
 
 /* The arena may be open on another thread, which does not take the lock: push the chunk
- * on a list, linked through the dead data. */
+ * on a list, linked through what is behind its header: the dead data, and nothing where
+ * headers lie apart. */
 static void push_remote(wsp_arena *arena, wsp_chunk *chunk) {
   wsp_chunk **link = wsp_data(chunk);
   wsp_unbury(link, sizeof *link);
@@ -239,7 +243,7 @@ static WSP_NOINLINE void free_elsewhere(wsp_arena *arena, wsp_chunk *chunk) {
 
 void wsp_arena_free(wsp_arena *arena, void *ptr) {
   if (WSP_UNLIKELY(ptr == NULL)) return;
-  wsp_chunk *chunk = wsp_chunk_of(ptr);
+  wsp_chunk *chunk = wsp_chunk_of(arena, ptr);
   if (WSP_LIKELY(wsp_owned_by_me(arena)))
     wsp_chunk_free(arena, chunk);
   else
@@ -249,13 +253,14 @@ void wsp_arena_free(wsp_arena *arena, void *ptr) {
 /* ---- resize ---------------------------------------------------------------- */
 
 bool wsp_arena_try_resize(wsp_arena *arena, void *ptr, size_t size) {
-  wsp_chunk *chunk = wsp_chunk_of(ptr);
+  wsp_chunk *chunk = wsp_chunk_of(arena, ptr);
   wsp_need need;
   if (!wsp_owned_by_me(arena) || chunk->generation != arena->open_generation)
     return false;
   if (!wsp_need_of(size, arena->granule, &need)) return false;
   wsp_heap *heap = arena->heaps[chunk->heap];
   size_t old_span = chunk->span, old_size = chunk->size;
+  if (heap->map.file != NULL) return false; /* it could end behind the file */
   if (need.span != old_span) {
     if (heap->outside || !wsp_heap_resize_top(heap, chunk, need)) return false;
     WSP_ADD(heap->used, need.span - old_span); /* wraps when smaller, and back */

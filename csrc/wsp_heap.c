@@ -325,17 +325,16 @@ size_t wsp_heap_purge(wsp_heap *heap, wsp_source *source) {
 
 wsp_chunk *wsp_heap_find(wsp_heap *heap, const char *ptr) {
   char *at = heap->first;
-  while (at < heap->virgin && at <= ptr) {
+  while (at < heap->virgin) {
     if (at == heap->bump && heap->bump != heap->limit) {
       at = heap->limit;
       continue;
     }
     wsp_chunk *chunk = (wsp_chunk *)at;
+    const char *data = wsp_heap_data(heap, chunk);
+    if (ptr < data) return NULL;
+    if (chunk->state == WSP_LIVE && (size_t)(ptr - data) < chunk->size) return chunk;
     at += chunk->span;
-    const char *data = wsp_data(chunk);
-    if (ptr < data || ptr >= at) continue;
-    return chunk->state == WSP_LIVE && (size_t)(ptr - data) < chunk->size ? chunk
-                                                                          : NULL;
   }
   return NULL;
 }
@@ -348,12 +347,14 @@ static bool check_bins(const wsp_heap *heap, size_t free_chunks) {
     bool bit = (heap->fit.map[cls / 64] >> (cls % 64)) & 1u;
     if (bit != (heap->fit.bins[cls] != NULL)) return false;
     for (const wsp_chunk *c = heap->fit.bins[cls]; c != NULL; c = c->next) {
-      if (c->state != WSP_FREE || wsp_class_of_span(c->span, heap->granule) != cls)
+      if (c->state != WSP_FREE ||
+          wsp_class_of_span(c->span + heap->fit.tight, heap->granule) != cls)
         return false;
       ++binned;
     }
     for (const wsp_chunk *c = heap->quick[cls]; c != NULL; c = c->next) {
-      if (c->state != WSP_QUICK || wsp_class_of_span(c->span, heap->granule) != cls)
+      if (c->state != WSP_QUICK ||
+          wsp_class_of_span(c->span + heap->fit.tight, heap->granule) != cls)
         return false;
       ++quick;
       quick_bytes += c->span;
@@ -381,7 +382,7 @@ bool wsp_heap_check(const wsp_heap *heap) {
     if (!after_range && chunk->prev_span != prev_span) return false;
     if (is_free && (prev_free || after_range)) return false;
     if (chunk->state == WSP_LIVE) ++live, used += chunk->span;
-    if (is_free && chunk->span > heap->granule) ++free_chunks;
+    if (is_free && chunk->span + heap->fit.tight > heap->granule) ++free_chunks;
     prev_span = chunk->span;
     prev_free = is_free;
     after_range = false;

@@ -92,6 +92,17 @@ size_t wsp_os_window(void);
 size_t wsp_os_resident(void *base, size_t size);
 void wsp_os_yield(void); /* let another thread run */
 
+/* Map a file, and as much memory for headers plus `more`, of which only what is touched
+ * costs; false: refused.  Takes a reference to the file. */
+typedef struct wsp_mapping {
+  wsp_file *file; /* NULL: none */
+  char *data, *headers;
+  size_t data_size, headers_size; /* whole pages */
+} wsp_mapping;
+WSP_NODISCARD bool wsp_os_map(wsp_file *file, size_t more, wsp_mapping *out);
+void wsp_os_unmap(const wsp_mapping *mapping);
+void wsp_os_file_ref(wsp_file *file);
+
 /* Have wsp_thread_ends called with what _at_thread_end was given last on a thread, when
  * it ends, and wsp_thread_forked in the child of each fork.  Once or more. */
 void wsp_os_watch(void);

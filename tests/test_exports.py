@@ -116,8 +116,8 @@ def test_the_documented_interface_is_there():
     assert set(functions.split()) == {name for name in NAMES if name.islower()}
     methods = (
         "arange array asarray borrow close empty empty_like eye full full_like "
-        "generation is_open linspace name ones ones_like release scoped stats trim "
-        "zeros zeros_like"
+        "generation is_open learn linspace name ones ones_like release scoped "
+        "slot_stats stats trim zeros zeros_like"
     )
     found = {name for name in dir(wspace.Workspace("a")) if not name.startswith("_")}
     assert found == {*methods.split(), "config"}

@@ -15,11 +15,11 @@ CSRC = ROOT / "csrc"
 LAYERS = [
     ["_core"],  # declarations of the C core
     ["_errors"],
-    ["_sizes"],
-    ["_config", "_stats", "_of_thread"],
+    ["_sizes", "_policies"],
+    ["_config", "_stats", "_of_thread", "_trimming"],
     ["_arena"],
     ["_scope"],
-    ["_walk", "_creators"],
+    ["_walk", "_creators", "_sizing", "_ring"],
     ["_transfer"],
     ["_calls"],
     ["_workspace"],

@@ -29,6 +29,9 @@ CONFIGS = [
     {"checked": False, "overallocation": 0, "zero_on_reset": True, "record": True},
     {"capture": False, "max_size": "32KiB"},
     {"max_size": "40KiB", "spill": "fail"},
+    {"reset": "ring", "slots": 2, "initial_size": "16KiB"},
+    {"reset": "ring", "slots": 3, "on_busy": "skip", "trim_to": "p50", "record": True},
+    {"location": "mmap", "initial_size": "30000B"},
 ]
 DTYPES = ["u1", "?", "<f4", ">f8", "c16", "M8[s]", "S7", [("a", "i2"), ("b", "f8")]]
 
@@ -315,6 +318,8 @@ class Workspaces(Program, RuleBasedStateMachine):
             return
         if step != "forget":
             getattr(home.ws, step)()
+        if step in ("release", "close"):
+            home.end()
         if step in ("close", "forget"):
             home.ws = None
             self.homes[self.homes.index(home)] = Home(home.fields)
@@ -342,7 +347,7 @@ class Workspaces(Program, RuleBasedStateMachine):
 
 
 Workspaces.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=120,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -354,5 +359,6 @@ Workspaces.TestCase.settings = settings(
 # NumPy 2.5 advises against ndarray.resize and keeps it.
 @pytest.mark.filterwarnings("ignore:.*resiz:DeprecationWarning")
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:workspace .model. s:RuntimeWarning")
 class TestWorkspaces(Workspaces.TestCase):
     """The programs that the suite runs."""

@@ -18,13 +18,7 @@ of it; `owner`, `is_stale` and their like ask about an array.
 from importlib.metadata import version as _version
 
 from wspace._arena import Array, StaleArray
-from wspace._config import (
-    AllocationPolicy,
-    EscapePolicy,
-    LearningPolicy,
-    SpillPolicy,
-    WorkspaceConfig,
-)
+from wspace._config import WorkspaceConfig
 from wspace._errors import (
     EscapedArrayError,
     StaleArrayError,
@@ -33,7 +27,17 @@ from wspace._errors import (
     WorkspaceStateError,
     WrongThreadError,
 )
+from wspace._policies import (
+    AllocationPolicy,
+    BusyPolicy,
+    EscapePolicy,
+    LearningPolicy,
+    LocationPolicy,
+    ResetPolicy,
+    SpillPolicy,
+)
 from wspace._registry import destroy_all, get
+from wspace._ring import SlotStats
 from wspace._scope import current, scope_out
 from wspace._scoped import scoped
 from wspace._stats import WorkspaceStats
@@ -56,9 +60,13 @@ __version__ = _version("wspace")
 __all__ = [
     "AllocationPolicy",
     "Array",
+    "BusyPolicy",
     "EscapePolicy",
     "EscapedArrayError",
     "LearningPolicy",
+    "LocationPolicy",
+    "ResetPolicy",
+    "SlotStats",
     "SpillPolicy",
     "StaleArray",
     "StaleArrayError",

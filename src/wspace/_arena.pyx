@@ -16,6 +16,8 @@ from wspace._core cimport (
     c_bool,
     PyDataMem_GetHandler,
     PyDataMem_SetHandler,
+    WSP_EBUSY,
+    WSP_EFILE,
     WSP_EFULL,
     WSP_EINVAL,
     WSP_HUGE_PAGES,
@@ -24,6 +26,8 @@ from wspace._core cimport (
     WSP_OK,
     WSP_POPULATE,
     WSP_RECORD,
+    WSP_RING_REFUSE,
+    WSP_RING_SKIP,
     WSP_ZERO_ON_FREE,
     ws_Array_Type,
     ws_array_new,
@@ -56,6 +60,7 @@ from wspace._core cimport (
     wsp_arena_enter,
     wsp_arena_excuse,
     wsp_arena_find,
+    wsp_arena_fit,
     wsp_arena_generation,
     wsp_arena_in_cycle,
     wsp_arena_is_inherited,
@@ -70,11 +75,17 @@ from wspace._core cimport (
     wsp_arena_reset,
     wsp_arena_resident,
     wsp_arena_resize,
+    wsp_arena_slot,
+    wsp_arena_slots,
     wsp_arena_stats,
     wsp_arena_trim,
     wsp_arena_visit,
     wsp_arena_warm,
     wsp_cycle,
+    wsp_file,
+    wsp_file_open,
+    wsp_file_size,
+    wsp_file_unref,
     wsp_generation,
     wsp_options,
     wsp_options_default,
@@ -149,8 +160,15 @@ cdef class Arena:
         In bytes; `initial` is the size of the block that the first allocation makes.
     max_block, limit : int or None
         In bytes: bound of the block, and of all memory in use.
-    no_spill, learn, huge_pages, populate, zero_on_free, record : bool
+    slots : int
+        Of a ring; 0: none.
+    ring_skip, ring_refuse, no_spill, learn : bool
         The flags of ``wsp_options``.
+    huge_pages, populate, zero_on_free, record : bool
+        The flags of ``wsp_options``.
+    file : (bytes, bool, int), optional
+        Path of the file that is the block, or with True the directory for a temporary
+        one; and its least size in bytes.
     faults : (int, bool), optional
         For tests: let this upstream call fail, counted from 1, and with True all later
         ones too.
@@ -163,33 +181,46 @@ cdef class Arena:
 
     def __cinit__(
         self, str name, *, size_t alignment=64, size_t min_block=1024, size_t initial=0,
-        max_block=None, limit=None, bint no_spill=False, bint learn=False,
+        max_block=None, limit=None, size_t slots=0, bint ring_skip=False,
+        bint ring_refuse=False, bint no_spill=False, bint learn=False,
         bint huge_pages=False, bint populate=False, bint zero_on_free=False,
-        bint record=False, faults=None,
+        bint record=False, file=None, faults=None,
     ):
         cdef wsp_options options = wsp_options_default()
         cdef wsp_status status
         cdef wsp_arena *core = NULL
+        cdef wsp_file *opened = NULL
         options.alignment = alignment
         options.initial = initial
+        options.slots = slots
         if max_block is not None:
             options.max_block = max_block
         if limit is not None:
             options.limit = limit
         options.flags = (
             (WSP_NO_SPILL if no_spill else 0) | (WSP_LEARN if learn else 0)
+            | (WSP_RING_SKIP if ring_skip else 0)
+            | (WSP_RING_REFUSE if ring_refuse else 0)
             | (WSP_HUGE_PAGES if huge_pages else 0) | (WSP_POPULATE if populate else 0)
             | (WSP_ZERO_ON_FREE if zero_on_free else 0) | (WSP_RECORD if record else 0)
         )
         if faults is not None:
             _make_faulty(&options.upstream, faults[0], faults[1])
+        if file is not None:
+            opened = open_file(name, file[0], file[1], file[2])
+            options.file = opened
+            if no_spill:
+                options.limit = wsp_file_size(opened)
         status = wsp_arena_new(&options, &core)
+        if opened != NULL:
+            wsp_file_unref(opened)
         if status == WSP_EINVAL:
             raise _errors.bad_alignment(alignment, field="alignment")
         if status != WSP_OK:
             raise MemoryError
         self.name = name
         self._handler = ws_handler_new(core, name, min_block)
+        self._handler.keeps = slots != 0
         self._ptr = core
         if record:
             self._sites = {}
@@ -203,7 +234,7 @@ cdef class Arena:
         if self._handler == NULL:
             return
         self._handler.site = NULL
-        ws_make_stale(self._handler)
+        end_arrays(self)
         wsp_arena_abandon(self._ptr)
         if wsp_arena_close(self._ptr) != WSP_OK:
             pass  # inherited by a fork: left alone
@@ -218,7 +249,7 @@ cdef class Arena:
         status = wsp_arena_enter(self._ptr)
         if status != WSP_OK:
             return status
-        ws_make_stale(self._handler)  # of a cycle that was abandoned
+        end_arrays(self)  # of a cycle that was abandoned
         # Set anew unless arrays or contexts of an earlier cycle still refer to it.
         cdef uint64_t generation = wsp_arena_generation(self._ptr)
         if self._capsule is None or Py_REFCNT(<PyObject *>self._capsule) > 1:
@@ -229,15 +260,15 @@ cdef class Arena:
 
     cdef void end(self, wsp_cycle *out) noexcept:
         """End the cycle: stale, reset, closed; no Python code runs."""
-        ws_make_stale(self._handler)
+        end_arrays(self)
         if wsp_arena_reset(self._ptr, out) == WSP_OK:
             return
         # Abandoned meanwhile: nobody else has entered, or runs() would be false.
         if wsp_arena_recover(self._ptr) != WSP_OK:
             pass  # forked
         out.generation = wsp_arena_generation(self._ptr)
-        out.high_water = out.need = out.spilled = out.carried = out.escaped = 0
-        out.escaped_count = out.allocations = 0
+        out.high_water = out.need = out.fit = out.spilled = out.carried = 0
+        out.escaped = out.escaped_count = out.allocations = 0
         out.outside = False
 
     cdef bint runs(self, uint64_t generation) noexcept:
@@ -280,7 +311,7 @@ cdef class Arena:
     def recover(self):
         """End a cycle that was abandoned; say whether the arena is idle now."""
         if not wsp_arena_is_open(self._ptr):
-            ws_make_stale(self._handler)
+            end_arrays(self)
         return wsp_arena_recover(self._ptr) == WSP_OK
 
     @property
@@ -303,6 +334,10 @@ cdef class Arena:
     def resize(self, size_t capacity):
         """Make the block this large, in bytes; say whether upstream gave it."""
         return wsp_arena_resize(self._ptr, capacity) == WSP_OK
+
+    def fit(self, size_t capacity):
+        """Make the block exactly this large, in bytes; say whether upstream gave it."""
+        return wsp_arena_fit(self._ptr, capacity) == WSP_OK
 
     def move(self):
         """Go on in another block of the same size; say whether upstream gave it."""
@@ -358,6 +393,12 @@ cdef class Arena:
             "passed_foreign": self._handler.passed_foreign,
             "upstream_calls": s.upstream_calls,
         }
+
+    def slots(self):
+        """Return the figures of each slot of the ring by name."""
+        return [
+            wsp_arena_slot(self._ptr, i) for i in range(wsp_arena_slots(self._ptr))
+        ]
 
     def refusal(self):
         """Return (is_full, requested, free, capacity) of the last failed allocation."""
@@ -423,9 +464,36 @@ cdef class Arena:
         return wsp_arena_owns(self._ptr, cnp.PyArray_DATA(array))
 
 
+cdef void end_arrays(Arena arena) noexcept:
+    """Make stale what a cycle has made, unless it is to outlive it."""
+    if not arena._handler.keeps:
+        ws_make_stale(arena._handler)
+
+
 cdef void ws_make_stale_if_idle(Arena arena) noexcept:
     if not wsp_arena_is_open(arena._ptr):
+        arena._handler.over = wsp_arena_generation(arena._ptr)
         ws_make_stale(arena._handler)
+
+
+cdef wsp_file *open_file(
+    str name, bytes path, bint temporary, size_t size
+) except NULL:
+    cdef wsp_file *opened = NULL
+    cdef int reason = 0
+    cdef wsp_status status = wsp_file_open(path, temporary, size, &opened, &reason)
+    if status == WSP_OK:
+        return opened
+    shown = os.fsdecode(path)
+    if status == WSP_EBUSY:
+        raise _errors.file_in_use(name, shown)
+    if status == WSP_EINVAL and os.path.exists(path) and not os.path.isfile(path):
+        raise _errors.no_file(name, shown)
+    if status == WSP_EINVAL:
+        raise _errors.file_without_size(shown)
+    if status == WSP_EFILE:
+        raise _errors.file_refused(name, shown, size, reason)
+    raise MemoryError
 
 
 # ---- handlers, for the scope ---------------------------------------------------------
@@ -490,7 +558,7 @@ def in_scope(x):
     else:
         data = allocation_of(x, &home)
         if data != NULL:
-            made = wsp_generation(data)
+            made = wsp_generation(home.arena, data)
     return (
         home != NULL
         and wsp_arena_is_open(home.arena)

@@ -20,7 +20,7 @@ struct ws_link {
   PyObject *owner;      /* of the data, owned; NULL: not linked, or the array itself */
   ws_handler *home;     /* owned reference; NULL: not linked */
   uint64_t generation;  /* in which it was linked */
-  ws_link *prev, *next; /* in home->linked while that generation is open */
+  ws_link *prev, *next; /* in home->linked until it is stale */
 };
 
 /* Ready the types.  `stand_in` is the type that numpy.lib.stride_tricks puts between an

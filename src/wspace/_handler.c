@@ -89,11 +89,11 @@ static void *resize(ws_handler *handler, void *ptr, size_t size) {
       wsp_arena_try_resize(handler->arena, ptr, size))
     return ptr;
   /* Its realloc rather than its malloc, which needs the GIL for its cache. */
-  uint32_t site = ptr == NULL ? 0 : wsp_site(ptr);
+  uint32_t site = ptr == NULL ? 0 : wsp_site(handler->arena, ptr);
   if (!serve(handler, size, 0, site, &fresh))
     fresh = numpy_own->realloc(numpy_own->ctx, NULL, size != 0 ? size : 1);
   if (fresh == NULL || ptr == NULL) return fresh;
-  size_t old = wsp_size(ptr);
+  size_t old = wsp_size(handler->arena, ptr);
   memcpy(fresh, ptr, old < size ? old : size);
   wsp_arena_free(handler->arena, ptr);
   return fresh;

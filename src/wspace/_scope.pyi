@@ -6,6 +6,7 @@ from typing import Final, Self, final
 from typing_extensions import disjoint_base
 
 from wspace._arena import Arena
+from wspace._sizing import Cycle
 from wspace._workspace import Workspace
 
 WATCH_ALLOCATIONS: Final[int]
@@ -24,6 +25,9 @@ class Scope:
     @property
     def _capture(self) -> bool: ...
     def _renew(self) -> None: ...
+    @property
+    def _largest(self) -> Cycle | None: ...
+    def _forget_largest(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,

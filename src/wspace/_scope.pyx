@@ -24,6 +24,7 @@ from wspace._core cimport (
     WSP_EBUSY,
     WSP_ECLOSED,
     WSP_EFORKED,
+    WSP_EHELD,
     WSP_ETHREAD,
     WSP_OK,
     wsp_cycle,
@@ -364,8 +365,9 @@ cdef class Scope:
     """Enter and leave one arena; `wspace.Workspace` adds all policy.
 
     A subclass sets `_watch` to what it wants to hear of, and defines ``_new_arena()``,
-    ``_settle(cycle, sites, is_passing)``, called at the end of such a cycle, and
-    ``_explain_refusal(error)``, called when a ``MemoryError`` passes.
+    ``_settle(cycle, sites, is_passing)``, called at the end of such a cycle,
+    ``_explain_refusal(error)``, called when a ``MemoryError`` passes, and
+    ``_await_slot()``, called when a ring refuses, which returns to try again.
     """
 
     cdef readonly str name
@@ -379,6 +381,7 @@ cdef class Scope:
     cdef int _forgiven           # exits that may still come after one too early
     cdef bint _noteworthy
     cdef wsp_cycle _figures      # of the cycle that ended last
+    cdef wsp_cycle _most         # of the one that needed most; fit 0: of none
     cdef list _sites
     cdef object __weakref__
 
@@ -408,6 +411,9 @@ cdef class Scope:
                 PyGC_Enable()
         if status == WSP_EFORKED and frame_of(self, True) is None:
             self._renew()
+            return self.__enter__()
+        if status == WSP_EHELD:
+            self._await_slot()
             return self.__enter__()
         if status != WSP_OK:
             self._enter_again(status, task)
@@ -510,6 +516,8 @@ cdef class Scope:
         """End the cycle; no Python code runs."""
         frame.arena.end(&self._figures)
         self._cycle = None
+        if self._figures.fit > self._most.fit:
+            self._most = self._figures
         self._noteworthy = (
             (self._watch & ON_ALLOCATIONS and self._figures.allocations != 0)
             or (self._watch & ON_SPILLS and self._figures.spilled != 0)
@@ -521,6 +529,14 @@ cdef class Scope:
         self._noteworthy = False
         self._settle(self._figures, self._sites, is_passing)
         return 0
+
+    @property
+    def _largest(self):
+        """Figures of the cycle that would need the largest block; None: none has."""
+        return self._most if self._most.fit != 0 else None
+
+    def _forget_largest(self):
+        self._most.fit = 0
 
     cdef object _wrong_thread(self):
         here = thread_name(PyThread_get_thread_ident())
