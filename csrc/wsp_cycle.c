@@ -30,7 +30,7 @@ void wsp_tidy(wsp_arena *arena) {
 static size_t need_of(const wsp_arena *arena) {
   const wsp_tally *tally = &arena->tally;
   size_t capacity = WSP_GET(arena->capacity), spilled = WSP_GET(tally->spilled_peak);
-  size_t all = WSP_GET(tally->peak) + tally->carried;
+  size_t all = wsp_cycle_peak(arena) + tally->carried;
   size_t extra = arena->granule + sizeof(wsp_chunk);
   if (capacity == 0) return all == 0 ? 0 : all + extra;
   if (spilled == 0) return capacity;
@@ -44,7 +44,7 @@ void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
     wsp_list_rewind(arena, 0);
     wsp_list_forget(arena);
   }
-  size_t peak = WSP_GET(tally->peak);
+  size_t peak = wsp_cycle_peak(arena), since = WSP_GET(tally->peak);
   *out = (wsp_cycle){.generation = arena->open_generation,
                      .high_water = peak,
                      .need = need_of(arena),
@@ -60,6 +60,7 @@ void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
   WSP_ADD(arena->cycles, 1);
   WSP_SET(arena->last_high_water, peak);
   if (peak > WSP_GET(arena->high_water)) WSP_SET(arena->high_water, peak);
+  if (since > WSP_GET(arena->peak)) WSP_SET(arena->peak, since);
   memset(tally, 0, sizeof *tally);
   arena->open_generation = 0;
   arena->in_cycle = false;
