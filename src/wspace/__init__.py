@@ -25,6 +25,9 @@ from wspace._config import (
     SpillPolicy,
     WorkspaceConfig,
 )
+from wspace._counters import Counters, counters
+from wspace._debug import DebugMode, get_debug, set_debug
+from wspace._default import get_default_config, set_default_config
 from wspace._errors import (
     EscapedArrayError,
     StaleArrayError,
@@ -33,9 +36,21 @@ from wspace._errors import (
     WorkspaceStateError,
     WrongThreadError,
 )
-from wspace._registry import destroy_all, get
+from wspace._process import NamedStats, ProcessStats, bytes_for, stats, summary
+from wspace._registry import (
+    all_workspaces,
+    any_open,
+    destroy,
+    destroy_all,
+    exists,
+    get,
+    is_open,
+    names,
+)
 from wspace._scope import current, scope_out
 from wspace._scoped import scoped
+from wspace._staged import StagedWorkspace, WorkspaceMode
+from wspace._staged_stats import StagedStats, StageStats
 from wspace._stats import WorkspaceStats
 from wspace._transfer import (
     detach,
@@ -56,32 +71,54 @@ __version__ = _version("wspace")
 __all__ = [
     "AllocationPolicy",
     "Array",
+    "Counters",
+    "DebugMode",
     "EscapePolicy",
     "EscapedArrayError",
     "LearningPolicy",
+    "NamedStats",
+    "ProcessStats",
     "SpillPolicy",
+    "StageStats",
+    "StagedStats",
+    "StagedWorkspace",
     "StaleArray",
     "StaleArrayError",
     "Workspace",
     "WorkspaceConfig",
     "WorkspaceError",
     "WorkspaceFullError",
+    "WorkspaceMode",
     "WorkspaceStateError",
     "WorkspaceStats",
     "WrongThreadError",
+    "all_workspaces",
+    "any_open",
+    "bytes_for",
+    "counters",
     "current",
+    "destroy",
     "destroy_all",
     "detach",
+    "exists",
     "get",
+    "get_debug",
+    "get_default_config",
     "in_scope",
     "is_attached",
+    "is_open",
     "is_stale",
     "keep",
     "leverage",
     "leverage_or_detach",
     "leverage_to",
     "migrate",
+    "names",
     "owner",
     "scope_out",
     "scoped",
+    "set_debug",
+    "set_default_config",
+    "stats",
+    "summary",
 ]

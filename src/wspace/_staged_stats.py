@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Statistics of staged programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from wspace._counters import Counters
+from wspace._workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStats:
+    """Hold what the stages of one name have done.
+
+    A stage in a stage is counted in both.
+
+    Attributes
+    ----------
+    entries : int
+        Count of stages that have ended.
+    allocations : int
+        Count of allocations in the workspaces of the run.
+    spills : int
+        Count of allocations that did not fit into a block.
+    copied : int
+        Copied by `StagedWorkspace.result`, in bytes.
+    high_water : int
+        Most in use at once, in bytes, by the workspaces of the run: that of each,
+        summed, though the two need not have come at the same moment.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import wspace
+    >>> with wspace.StagedWorkspace("demo") as run, run.stage("forward"):
+    ...     x = np.zeros(1000)
+    >>> run.stats.stages["forward"].allocations
+    1
+    """
+
+    entries: int
+    allocations: int
+    spills: int
+    copied: int
+    high_water: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedStats:
+    """Hold a snapshot of a staged workspace since its mode was set.
+
+    Attributes
+    ----------
+    mode : str
+        The mode.
+    cycles : int
+        Count of cycles that have ended.
+    copied : int
+        Copied by `StagedWorkspace.result`, in bytes.
+    stages : mapping of str to StageStats
+        By the names of the stages, in the order of their first end.
+    high_water : int
+        Most in use at once in a stage or a cycle, in bytes; see `StageStats`.
+    capacity, used, spilled, retained, escaped, reserved, resident : int
+        Sums over both workspaces and their spills, in bytes, as `WorkspaceStats`
+        explains them.
+    allocations, spills, escaped_count, upstream_calls : int
+        Counts, summed likewise.
+
+    Examples
+    --------
+    >>> import wspace
+    >>> wspace.StagedWorkspace("demo", mode="single").stats.mode
+    'single'
+    """
+
+    mode: str
+    cycles: int
+    copied: int
+    stages: Mapping[str, StageStats]
+    high_water: int
+    capacity: int
+    used: int
+    spilled: int
+    retained: int
+    escaped: int
+    reserved: int
+    resident: int
+    allocations: int
+    spills: int
+    escaped_count: int
+    upstream_calls: int
+
+
+_SUMS = (
+    "capacity",
+    "used",
+    "spilled",
+    "retained",
+    "escaped",
+    "reserved",
+    "resident",
+    "allocations",
+    "spills",
+    "escaped_count",
+    "upstream_calls",
+)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A stage that is open."""
+
+    name: str
+    counted: Counters | None
+    copied: int = 0
+
+
+class Tally:
+    """What a run counts by itself."""
+
+    def __init__(self) -> None:
+        self.cycles = 0  # of mode NONE, where no workspace counts them
+        self.copied = 0
+        self.stages: dict[str, StageStats] = {}
+        self._open: list[Entry] = []
+
+    def begin(self, name: str, counted: Counters | None) -> Entry:
+        """Begin a stage."""
+        entry = Entry(name, counted)
+        self._open.append(entry)
+        return entry
+
+    def end(self, entry: Entry) -> None:
+        """End a stage, and add it to those of its name."""
+        self._open.remove(entry)
+        had = self.stages.get(entry.name) or StageStats(
+            entries=0, allocations=0, spills=0, copied=0, high_water=0
+        )
+        counted = entry.counted
+        self.stages[entry.name] = StageStats(
+            entries=had.entries + 1,
+            allocations=had.allocations + (counted.allocations if counted else 0),
+            spills=had.spills + (counted.spills if counted else 0),
+            copied=had.copied + entry.copied,
+            high_water=max(had.high_water, counted.peak if counted else 0),
+        )
+
+    def note_copy(self, nbytes: int) -> None:
+        """Count a copy, for the run and for the stages that are open."""
+        self.copied += nbytes
+        for entry in self._open:
+            entry.copied += nbytes
+
+
+def staged_stats(
+    mode: str, tally: Tally, workspaces: Sequence[Workspace]
+) -> StagedStats:
+    """Put the figures of a run together; the cycle's workspace is the first."""
+    stages = dict(tally.stages)
+    each = [workspace.stats for workspace in workspaces]
+    marks = [stage.high_water for stage in stages.values()]
+    return StagedStats(
+        mode=mode,
+        cycles=tally.cycles + each[0].cycles,
+        copied=tally.copied,
+        stages=MappingProxyType(stages),
+        high_water=max(each[0].high_water, *marks, 0),
+        **{name: sum(getattr(stats, name) for stats in each) for name in _SUMS},
+    )
