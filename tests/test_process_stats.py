@@ -71,8 +71,6 @@ def how(request, monkeypatch):
         monkeypatch.setitem(sys.modules, "rich.console", None)
         monkeypatch.setitem(sys.modules, "rich.table", None)
         monkeypatch.setitem(sys.modules, "rich.text", None)
-    else:
-        pytest.importorskip("rich")
     return request.param
 
 

@@ -8,47 +8,48 @@ from types import TracebackType
 from typing import Self
 
 from wspace import _complaints, _errors
-from wspace._arena import Arena
 from wspace._of_thread import mine
 from wspace._workspace import Workspace
 
-_CYCLES, _ALLOCATIONS, _SPILLS, _ESCAPED, _UPSTREAM = 0, 1, 2, 3, 6
+# Places in `Arena.totals`.
+CYCLES, ALLOCATIONS, SPILLS, ESCAPED, UPSTREAM = 0, 1, 2, 3, 6
 
 
-class _Span:
-    """What one workspace has done since a moment."""
+class Span:
+    """What one workspace has done since a moment; part of counters."""
+
+    __slots__ = ("_arena", "_peak", "_start", "_stop", "_workspace")
 
     def __init__(self, workspace: Workspace) -> None:
-        if workspace._arena.is_inherited and not workspace.is_open:
-            workspace._check_idle("count in")  # renewed in the child of a fork
-        self._workspace = workspace
-        self._arena: Arena | None = workspace._arena
-        taken = self._arena.take_peak()
-        if taken is None and not self._arena.is_inherited:
+        arena = workspace._arena
+        if arena.is_inherited and not workspace.is_open:
+            workspace._check_idle("count in")  # renews it in the child of a fork
+            arena = workspace._arena
+        taken = arena.take_peak()
+        if taken is None and not arena.is_inherited:
             workspace._check_open("count in")  # raises: it is open in another thread
         for other in workspace._spans:
             other._peak = max(other._peak, taken or 0)
+        self._workspace = workspace
+        self._arena = arena
         self._peak = 0
-        self._start: tuple[int, ...] = self._arena.totals()
+        self._start = arena.totals()
+        self._stop: tuple[int, ...] | None = None
         workspace._spans.append(self)
 
     @property
     def peak(self) -> int:
-        if self._arena is None or self._arena is not self._workspace._arena:
-            return self._peak
-        return max(self._peak, self._arena.peak())
+        """Most bytes in use at once."""
+        return self._peak if self._stop else max(self._peak, self._arena.peak())
 
-    @property
-    def totals(self) -> tuple[int, ...]:
-        arena = self._arena
-        if arena is None or arena is not self._workspace._arena:
-            return self._start
-        return tuple(b - a for a, b in zip(self._start, arena.totals(), strict=True))
+    def total(self, which: int) -> int:
+        """Return a difference of two of the arena's totals."""
+        return (self._stop or self._arena.totals())[which] - self._start[which]
 
     def end(self) -> None:
         """Let the figures be what they are now."""
-        self._peak, self._start, self._arena = self.peak, self.totals, None
-        if self in self._workspace._spans:
+        if self._stop is None:
+            self._peak, self._stop = self.peak, self._arena.totals()
             self._workspace._spans.remove(self)
 
 
@@ -87,7 +88,7 @@ class Counters:
 
     def __init__(self, workspaces: Sequence[Workspace]) -> None:
         self._given = workspaces
-        self._spans: list[_Span] = []
+        self._spans: list[Span] = []
         self._watchers: list[Callable[[Workspace], None]] = []
 
     def __enter__(self) -> Self:
@@ -114,7 +115,7 @@ class Counters:
         self._end()
 
     def _add(self, workspace: Workspace) -> None:
-        self._spans.append(_Span(workspace))
+        self._spans.append(Span(workspace))
 
     def _end(self) -> None:
         if self._add in self._watchers:
@@ -123,7 +124,7 @@ class Counters:
             span.end()
 
     def _total(self, which: int) -> int:
-        return sum(span.totals[which] for span in self._spans)
+        return sum(span.total(which) for span in self._spans)
 
     @property
     def peak(self) -> int:
@@ -131,23 +132,23 @@ class Counters:
 
     @property
     def cycles(self) -> int:
-        return self._total(_CYCLES)
+        return self._total(CYCLES)
 
     @property
     def allocations(self) -> int:
-        return self._total(_ALLOCATIONS)
+        return self._total(ALLOCATIONS)
 
     @property
     def spills(self) -> int:
-        return self._total(_SPILLS)
+        return self._total(SPILLS)
 
     @property
     def escaped_count(self) -> int:
-        return self._total(_ESCAPED)
+        return self._total(ESCAPED)
 
     @property
     def upstream_calls(self) -> int:
-        return self._total(_UPSTREAM)
+        return self._total(UPSTREAM)
 
     def __repr__(self) -> str:
         figures = [

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -15,10 +15,9 @@ from wspace._config import (
     _Policy,
     _read_policy,
 )
-from wspace._counters import Counters
 from wspace._default import effective
 from wspace._scope import current
-from wspace._staged_stats import StagedStats, Tally, staged_stats
+from wspace._staged_stats import Entry, StagedStats, Tally, staged_stats
 from wspace._transfer import hand_on
 from wspace._workspace import Workspace
 
@@ -364,24 +363,28 @@ class StagedWorkspace:
         )
 
 
-class _Block:
-    """A block of a cycle, which may be entered again while it is entered."""
+class _Stage:
+    """The block of `StagedWorkspace.stage`; may be entered while it is entered."""
 
-    what: str
-
-    def __init__(self, run: StagedWorkspace) -> None:
+    def __init__(self, run: StagedWorkspace, name: str) -> None:
         self._run = run
-        self._entered: list[ExitStack] = []
+        self._name = name
+        self._entered: list[tuple[Entry, Workspace | None]] = []
 
     def __enter__(self) -> StagedWorkspace:
-        self._run._check_open(f"enter {self.what} of")
-        with ExitStack() as stack:
-            self._open(stack)
-            self._entered.append(stack.pop_all())
-        return self._run
-
-    def _open(self, stack: ExitStack) -> None:
-        """Enter what the mode of the run asks for."""
+        run = self._run
+        run._check_open("enter a stage of")
+        counted = () if run._mode is WorkspaceMode.NONE else run.workspaces
+        working = run._working if run._mode in _WORKING else None
+        entry = run._tally.begin(self._name, counted)
+        if working is not None:
+            try:
+                working.__enter__()
+            except BaseException:
+                run._tally.end(entry)
+                raise
+        self._entered.append((entry, working))
+        return run
 
     def __exit__(
         self,
@@ -389,37 +392,45 @@ class _Block:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._entered:
-            self._entered.pop().__exit__(kind, error, trace)
-        elif error is None:
-            raise _complaints.stage_not_entered(self._run.name, self.what)
-
-
-class _Stage(_Block):
-    """The block of `StagedWorkspace.stage`."""
-
-    what = "a stage"
-
-    def __init__(self, run: StagedWorkspace, name: str) -> None:
-        super().__init__(run)
-        self._name = name
-
-    def _open(self, stack: ExitStack) -> None:
         run = self._run
-        counted: Any = None
-        if run._mode is not WorkspaceMode.NONE:
-            counted = stack.enter_context(Counters(run.workspaces))
-        entry = run._tally.begin(self._name, counted)
-        stack.callback(run._tally.end, entry)
-        if run._mode in _WORKING:
-            stack.enter_context(run._working)
+        if not self._entered:
+            if error is None:
+                raise _complaints.stage_not_entered(run.name, "a stage")
+            return
+        entry, working = self._entered.pop()
+        try:
+            if working is not None:
+                working.__exit__(kind, error, trace)
+        finally:
+            run._tally.end(entry)
 
 
-class _Results(_Block):
-    """The block of `StagedWorkspace.results`."""
+class _Results:
+    """The block of `StagedWorkspace.results`; may be entered while it is entered."""
 
-    what = "the results"
+    def __init__(self, run: StagedWorkspace) -> None:
+        self._run = run
+        self._entered: list[AbstractContextManager[Any, None] | None] = []
 
-    def _open(self, stack: ExitStack) -> None:
-        if self._run._mode is WorkspaceMode.ENABLED:
-            stack.enter_context(self._run._cycle.borrow())
+    def __enter__(self) -> StagedWorkspace:
+        run, block = self._run, None
+        run._check_open("make results of")
+        if run._mode is WorkspaceMode.ENABLED:
+            block = run._cycle.borrow()
+            block.__enter__()
+        self._entered.append(block)
+        return run
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._entered:
+            if error is None:
+                raise _complaints.stage_not_entered(self._run.name, "the results")
+            return
+        block = self._entered.pop()
+        if block is not None:
+            block.__exit__(kind, error, trace)

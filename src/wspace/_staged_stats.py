@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from wspace._counters import Counters
+from wspace._counters import ALLOCATIONS, SPILLS, Span
 from wspace._workspace import Workspace
 
 
@@ -110,13 +110,50 @@ _SUMS = (
 )
 
 
-@dataclass(slots=True)
 class Entry:
     """A stage that is open."""
 
-    name: str
-    counted: Counters | None
-    copied: int = 0
+    __slots__ = ("copied", "name", "spans")
+
+    def __init__(self, name: str, workspaces: Iterable[Workspace]) -> None:
+        self.name = name
+        self.copied = 0
+        self.spans: list[Span] = []
+        try:
+            for workspace in workspaces:
+                self.spans.append(Span(workspace))
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Let the figures be what they are now."""
+        for span in self.spans:
+            span.end()
+
+
+class _Sums:
+    """What the stages of one name have done so far; see `StageStats`."""
+
+    __slots__ = ("allocations", "copied", "entries", "high_water", "spills")
+
+    def __init__(self) -> None:
+        self.entries = self.allocations = self.spills = self.copied = 0
+        self.high_water = 0
+
+    def add(self, entry: Entry) -> None:
+        self.entries += 1
+        self.copied += entry.copied
+        mark = 0
+        for span in entry.spans:
+            self.allocations += span.total(ALLOCATIONS)
+            self.spills += span.total(SPILLS)
+            mark += span.peak
+        self.high_water = max(self.high_water, mark)
+
+    @property
+    def stats(self) -> StageStats:
+        return StageStats(**{name: getattr(self, name) for name in self.__slots__})
 
 
 class Tally:
@@ -125,29 +162,23 @@ class Tally:
     def __init__(self) -> None:
         self.cycles = 0  # of mode NONE, where no workspace counts them
         self.copied = 0
-        self.stages: dict[str, StageStats] = {}
+        self.stages: dict[str, _Sums] = {}
         self._open: list[Entry] = []
 
-    def begin(self, name: str, counted: Counters | None) -> Entry:
+    def begin(self, name: str, workspaces: Iterable[Workspace]) -> Entry:
         """Begin a stage."""
-        entry = Entry(name, counted)
+        entry = Entry(name, workspaces)
         self._open.append(entry)
         return entry
 
     def end(self, entry: Entry) -> None:
         """End a stage, and add it to those of its name."""
         self._open.remove(entry)
-        had = self.stages.get(entry.name) or StageStats(
-            entries=0, allocations=0, spills=0, copied=0, high_water=0
-        )
-        counted = entry.counted
-        self.stages[entry.name] = StageStats(
-            entries=had.entries + 1,
-            allocations=had.allocations + (counted.allocations if counted else 0),
-            spills=had.spills + (counted.spills if counted else 0),
-            copied=had.copied + entry.copied,
-            high_water=max(had.high_water, counted.peak if counted else 0),
-        )
+        entry.end()
+        sums = self.stages.get(entry.name)
+        if sums is None:
+            sums = self.stages[entry.name] = _Sums()
+        sums.add(entry)
 
     def note_copy(self, nbytes: int) -> None:
         """Count a copy, for the run and for the stages that are open."""
@@ -160,7 +191,7 @@ def staged_stats(
     mode: str, tally: Tally, workspaces: Sequence[Workspace]
 ) -> StagedStats:
     """Put the figures of a run together; the cycle's workspace is the first."""
-    stages = dict(tally.stages)
+    stages = {name: sums.stats for name, sums in list(tally.stages.items())}
     each = [workspace.stats for workspace in workspaces]
     marks = [stage.high_water for stage in stages.values()]
     return StagedStats(
