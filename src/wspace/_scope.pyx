@@ -442,7 +442,8 @@ cdef class Scope:
         if status == WSP_EBUSY or status == WSP_EFORKED:
             if frame_of(self, True) is None:
                 here = None if task is None else task.get_name()
-                raise _errors.other_task(self.name, self._task, here)
+                problem = _errors.other_task(self.name, self._task, here)
+                raise _errors.with_open(problem)
             frame = push(self, self._arena, AGAIN, self._handler())
             self._again.append(frame)
             return 0
@@ -533,7 +534,8 @@ cdef class Scope:
 
     cdef object _wrong_thread(self):
         here = thread_name(PyThread_get_thread_ident())
-        return _errors.wrong_thread(self.name, thread_name(self._thread), here)
+        problem = _errors.wrong_thread(self.name, thread_name(self._thread), here)
+        return _errors.with_open(problem)
 
     def _check_open(self, str action="allocate in"):
         """Raise unless the scope is open on this thread."""
