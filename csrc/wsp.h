@@ -248,6 +248,11 @@ WSP_NODISCARD wsp_status wsp_arena_fit(wsp_arena *arena, size_t capacity);
  * Errors: WSP_ENOMEM. */
 WSP_NODISCARD wsp_status wsp_arena_move(wsp_arena *arena);
 
+/* Fill what dies from now on with a byte that reads as NaN in every floating-point
+ * type, or no more, and have ASan and Valgrind told.  Goes before WSP_ZERO_ON_FREE.
+ * OWNER, else WSP_ETHREAD. */
+WSP_NODISCARD wsp_status wsp_arena_poison(wsp_arena *arena, bool on);
+
 /* Bring the first `size` bytes of the block into memory, so that later cycles, whose
  * free ranges differ as survivors come and go, meet no page that was never touched.
  * IDLE. */
@@ -332,6 +337,9 @@ void wsp_arena_excuse(wsp_arena *arena, void *ptr);
  * rounding included; 0 when it overflows. */
 size_t wsp_arena_bytes_for(const wsp_arena *arena, size_t size);
 
+/* The same for any arena of an alignment, a power of two; less than 64 means 64. */
+size_t wsp_bytes_for(size_t size, size_t alignment);
+
 /* The last allocation of the cycle that failed, WSP_OK if none did: its status, its
  * size, and the bytes free in the block and the block's size at that moment. */
 typedef struct wsp_refusal {
@@ -378,6 +386,13 @@ typedef struct wsp_stats {
 
 /* A snapshot; from another thread while the arena is open, an approximate one. */
 wsp_stats wsp_arena_stats(const wsp_arena *arena);
+/* Most bytes in use at once by the allocations of one cycle, since the last call of
+ * wsp_arena_take_peak, or ever; any thread. */
+size_t wsp_arena_peak(const wsp_arena *arena);
+/* The same, and begin anew with what is in use now.  Other figures are not touched.
+ * Errors: WSP_ETHREAD (open on another thread), WSP_EFORKED. */
+WSP_NODISCARD wsp_status wsp_arena_take_peak(wsp_arena *arena, size_t *out);
+
 /* Bytes of its memory that are in RAM now, asked from the operating system. */
 size_t wsp_arena_resident(wsp_arena *arena);
 

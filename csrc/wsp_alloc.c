@@ -37,8 +37,8 @@ static void *hand_out(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk, size_t
   tally->size += size;
   tally->allocations += 1;
   WSP_ADD(arena->allocations, 1);
-  wsp_unbury(data, size);
   if (flags & WSP_ZERO) {
+    wsp_unbury(data, size);
     size_t clear = size;
     if (heap->zeroed) {
       const char *clean = dirty + sizeof(wsp_chunk);
@@ -46,6 +46,8 @@ static void *hand_out(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk, size_t
       if (clear > size) clear = size;
     }
     memset(data, 0, clear);
+  } else {
+    wsp_unbury_fresh(data, size);
   }
   if (WSP_UNLIKELY((flags & WSP_RAW) || (arena->flags & WSP_RECORD))) {
     if (flags & WSP_RAW) chunk->flags |= WSP_IS_RAW;
@@ -170,6 +172,22 @@ static void uncount(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk) {
   }
 }
 
+/* What dead memory holds: the byte that makes a NaN of every floating-point type. */
+enum { POISON = 0xFF };
+
+/* Of the data of an allocation, `size` bytes as asked; `span` more or less. */
+static void lay_to_rest(const wsp_arena *arena, const wsp_heap *heap, void *data,
+                        size_t size, size_t span) {
+  bool is_file = heap->map.file != NULL, poisons = arena->flags & WSP_POISON_ON_FREE;
+  if (WSP_LIKELY(!(arena->flags & (WSP_ZERO_ON_FREE | WSP_POISON_ON_FREE)))) {
+    if (WSP_ASAN || !is_file) wsp_bury(data, span); /* a file keeps its bytes */
+    return;
+  }
+  if (arena->flags & WSP_ZERO_ON_FREE || !is_file)
+    memset(data, poisons && !is_file ? POISON : 0, size);
+  if (poisons) wsp_forbid(data, span);
+}
+
 /* A survivor of a retired block dies: its pages go back.  The block itself follows at
  * the next occasion with the lock, since other threads may be looking at the table. */
 static WSP_NOINLINE void free_retired(wsp_arena *arena, wsp_heap *heap,
@@ -190,10 +208,8 @@ void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk) {
   wsp_heap *heap = arena->heaps[chunk->heap];
   if (WSP_UNLIKELY(chunk->flags & WSP_LISTED)) wsp_list_remove(arena, chunk);
   uncount(arena, heap, chunk);
-  if (WSP_UNLIKELY(arena->flags & WSP_ZERO_ON_FREE))
-    memset(wsp_heap_data(heap, chunk), 0, chunk->size);
-  else if (WSP_ASAN || heap->map.file == NULL) /* a file keeps its bytes */
-    wsp_bury(wsp_heap_data(heap, chunk), wsp_heap_room(heap, chunk));
+  lay_to_rest(arena, heap, wsp_heap_data(heap, chunk), chunk->size,
+              wsp_heap_room(heap, chunk));
   if (WSP_UNLIKELY(heap->retired)) {
     free_retired(arena, heap, chunk);
     return;
@@ -271,12 +287,9 @@ bool wsp_arena_try_resize(wsp_arena *arena, void *ptr, size_t size) {
   chunk->size = size;
   arena->tally.size += size - old_size;
   if (chunk->flags & WSP_EXCUSED) arena->tally.excused_size += size - old_size;
-  if (size > old_size) {
-    wsp_unbury((char *)ptr + old_size, size - old_size);
-  } else if (arena->flags & WSP_ZERO_ON_FREE) {
-    memset((char *)ptr + size, 0, old_size - size);
-  } else {
-    wsp_bury((char *)ptr + size, old_size - size);
-  }
+  if (size > old_size)
+    wsp_unbury_fresh((char *)ptr + old_size, size - old_size);
+  else
+    lay_to_rest(arena, heap, (char *)ptr + size, old_size - size, old_size - size);
   return true;
 }

@@ -206,6 +206,13 @@ wsp_status wsp_arena_move(wsp_arena *arena) {
   return status;
 }
 
+wsp_status wsp_arena_poison(wsp_arena *arena, bool on) {
+  if (!wsp_owned_by_me(arena)) return WSP_ETHREAD;
+  arena->flags &= ~(uint32_t)WSP_POISON_ON_FREE;
+  if (on) arena->flags |= WSP_POISON_ON_FREE;
+  return WSP_OK;
+}
+
 wsp_status wsp_arena_warm(wsp_arena *arena, size_t size) {
   wsp_status status = lock_idle(arena);
   if (status != WSP_OK) return status;
@@ -294,16 +301,21 @@ void wsp_arena_excuse(wsp_arena *arena, void *ptr) {
   }
 }
 
-size_t wsp_arena_bytes_for(const wsp_arena *arena, size_t size) {
+size_t wsp_bytes_for(size_t size, size_t alignment) {
   wsp_need need;
-  return wsp_need_of(size, arena->granule, &need) ? need.span : 0;
+  size_t granule = alignment < WSP_MIN_ALIGN ? WSP_MIN_ALIGN : alignment;
+  return wsp_need_of(size, granule, &need) ? need.span : 0;
+}
+
+size_t wsp_arena_bytes_for(const wsp_arena *arena, size_t size) {
+  return wsp_bytes_for(size, arena->granule);
 }
 
 wsp_refusal wsp_arena_refusal(const wsp_arena *arena) { return arena->refusal; }
 
 wsp_stats wsp_arena_stats(const wsp_arena *arena) {
   const wsp_tally *tally = &arena->tally;
-  size_t peak = WSP_GET(tally->peak), high = WSP_GET(arena->high_water);
+  size_t peak = wsp_cycle_peak(arena), high = WSP_GET(arena->high_water);
   return (wsp_stats){.generation = WSP_GET(arena->generation),
                      .cycles = WSP_GET(arena->cycles),
                      .capacity = WSP_GET(arena->capacity),
@@ -320,6 +332,26 @@ wsp_stats wsp_arena_stats(const wsp_arena *arena) {
                      .spills = WSP_GET(arena->spills),
                      .escaped_count = WSP_GET(arena->escaped_count),
                      .upstream_calls = WSP_GET(arena->source.calls)};
+}
+
+size_t wsp_arena_peak(const wsp_arena *arena) {
+  size_t ended = WSP_GET(arena->peak), now = WSP_GET(arena->tally.peak);
+  return ended > now ? ended : now;
+}
+
+wsp_status wsp_arena_take_peak(wsp_arena *arena, size_t *out) {
+  if (wsp_is_forked(arena)) return WSP_EFORKED;
+  bool mine = wsp_owned_by_me(arena);
+  if (!mine) wsp_lock_take(arena->lock);
+  bool allowed = mine || WSP_GET(arena->owner) == NULL;
+  if (allowed) {
+    *out = wsp_arena_peak(arena);
+    WSP_SET(arena->peak, 0);
+    WSP_SET(arena->tally.earlier, wsp_cycle_peak(arena));
+    WSP_SET(arena->tally.peak, WSP_GET(arena->tally.used));
+  }
+  if (!mine) wsp_lock_give(arena->lock);
+  return allowed ? WSP_OK : WSP_ETHREAD;
 }
 
 size_t wsp_arena_resident(wsp_arena *arena) {

@@ -5,9 +5,13 @@
 
 #include "wsp_heap.h"
 
+enum { WSP_POISON_ON_FREE = 1u << 16 }; /* a flag besides those of wsp.h */
+
 /* Figures of the open cycle.  "size" sums bytes as asked, "used" spans. */
 typedef struct wsp_tally {
-  _Atomic size_t used, peak, spilled_peak;
+  _Atomic size_t used, spilled_peak;
+  _Atomic size_t peak;    /* since the cycle began, or the peak was taken */
+  _Atomic size_t earlier; /* what it was before that */
   size_t live, size;
   size_t excused_live, excused_size;
   size_t carried; /* by survivors in the block when the cycle began */
@@ -71,6 +75,7 @@ struct wsp_arena {
 
   _Atomic uint64_t cycles, spills, escaped_count;
   _Atomic size_t high_water, last_high_water;
+  _Atomic size_t peak; /* of the cycles that ended since the peak was taken */
   _Atomic size_t capacity, spilled, retained, escaped, outside_used, reserved, blocks;
   wsp_refusal refusal;
 };
@@ -96,6 +101,12 @@ static inline wsp_chunk *wsp_chunk_of(const wsp_arena *arena, const void *data) 
 static inline bool wsp_in_window(const wsp_arena *arena, const void *ptr) {
   size_t size = WSP_GET(arena->window_size);
   return (uintptr_t)ptr - WSP_GET(arena->window) < size;
+}
+
+/* Most bytes in use at once by the open cycle. */
+static inline size_t wsp_cycle_peak(const wsp_arena *arena) {
+  size_t peak = WSP_GET(arena->tally.peak), earlier = WSP_GET(arena->tally.earlier);
+  return peak > earlier ? peak : earlier;
 }
 
 /* As wsp_arena_owns, inline for those who ask about every small array that dies. */

@@ -31,7 +31,7 @@ static size_t fit_of(const wsp_arena *arena) {
   const wsp_tally *tally = &arena->tally;
   size_t capacity = arena->heap == NULL ? 0 : arena->heap->capacity;
   size_t spilled = WSP_GET(tally->spilled_peak);
-  size_t all = WSP_GET(tally->peak) + tally->carried;
+  size_t all = wsp_cycle_peak(arena) + tally->carried;
   size_t extra = arena->granule + sizeof(wsp_chunk);
   if (tally->allocations == 0) return 0;
   return capacity == 0 || all > capacity || spilled == 0 ? all + extra
@@ -45,7 +45,7 @@ void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
     wsp_list_rewind(arena, 0);
     wsp_list_forget(arena);
   }
-  size_t peak = WSP_GET(tally->peak);
+  size_t peak = wsp_cycle_peak(arena), since = WSP_GET(tally->peak);
   bool escapes = arena->ring == NULL; /* there it is meant to live on */
   bool unspilled = arena->heap != NULL && WSP_GET(tally->spilled_peak) == 0;
   *out = (wsp_cycle){.generation = arena->open_generation,
@@ -65,6 +65,7 @@ void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
   WSP_ADD(arena->cycles, 1);
   WSP_SET(arena->last_high_water, peak);
   if (peak > WSP_GET(arena->high_water)) WSP_SET(arena->high_water, peak);
+  if (since > WSP_GET(arena->peak)) WSP_SET(arena->peak, since);
   memset(tally, 0, sizeof *tally);
   arena->open_generation = 0;
   arena->in_cycle = false;

@@ -32,12 +32,10 @@ void wsp_heap_extend(wsp_heap *heap, size_t capacity) {
   heap->capacity = capacity;
   heap->end = heap->first + room / heap->granule * heap->granule;
   heap->quick_bytes_most = capacity / 4;
-#if WSP_ASAN
   char *unused = heap->dirty != NULL ? heap->dirty : heap->first;
   unused += sizeof(wsp_chunk);
   char *to = heap->block.base + heap->block.committed;
-  if (unused < to) wsp_bury(unused, (size_t)(to - unused));
-#endif
+  if (unused < to) wsp_forbid(unused, (size_t)(to - unused));
 }
 
 /* Nothing is handed out. */
@@ -265,9 +263,7 @@ void wsp_heap_clear(wsp_heap *heap) {
   assert(WSP_GET(heap->live) == 0 && WSP_GET(heap->used) == 0);
   if (heap->quick_count != 0) quick_empty(heap, false);
   wsp_fit_clear(&heap->fit);
-#if WSP_ASAN
-  wsp_bury(heap->first, (size_t)(heap->dirty - heap->first));
-#endif
+  wsp_forbid(heap->first, (size_t)(heap->dirty - heap->first));
   /* Not one large range, which would be bumped through before anything is merged: every
    * cycle is packed as tightly as the first. */
   start_fresh(heap);

@@ -33,6 +33,14 @@
 #if WSP_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
+/* Tell Valgrind, too: defined by builds that have its headers (see setup.py). */
+#if defined(WSP_VALGRIND)
+#include <valgrind/memcheck.h>
+#else
+#define VALGRIND_MAKE_MEM_NOACCESS(ptr, size) ((void)0)
+#define VALGRIND_MAKE_MEM_UNDEFINED(ptr, size) ((void)0)
+#define VALGRIND_MAKE_MEM_DEFINED(ptr, size) ((void)0)
+#endif
 
 /* Round `size` up to a multiple of `align`, a power of two; false when it would wrap.
  */
@@ -63,24 +71,38 @@ static inline unsigned wsp_lowest_bit(uint64_t word) {
 #define WSP_ADD(field, n) WSP_SET(field, WSP_GET(field) + (n))
 #define WSP_SUB(field, n) WSP_SET(field, WSP_GET(field) - (n))
 
-/* Dead memory: filled in checking builds, poisoned under ASan so that any touch traps.
- */
-static inline void wsp_bury(void *ptr, size_t size) {
+/* Have ASan and Valgrind tell of any touch. */
+static inline void wsp_forbid(void *ptr, size_t size) {
 #if WSP_ASAN
   __asan_poison_memory_region(ptr, size);
-#elif !defined(NDEBUG)
-  memset(ptr, 0xDD, size);
 #else
   (void)ptr, (void)size;
 #endif
+  VALGRIND_MAKE_MEM_NOACCESS(ptr, size);
 }
 
+/* Dead memory: forbidden, and filled in checking builds. */
+static inline void wsp_bury(void *ptr, size_t size) {
+#if !WSP_ASAN && !defined(NDEBUG)
+  memset(ptr, 0xDD, size);
+#endif
+  wsp_forbid(ptr, size);
+}
+
+/* Memory that is somebody's again; what it holds is as it was. */
 static inline void wsp_unbury(void *ptr, size_t size) {
 #if WSP_ASAN
   __asan_unpoison_memory_region(ptr, size);
 #else
   (void)ptr, (void)size;
 #endif
+  VALGRIND_MAKE_MEM_DEFINED(ptr, size);
+}
+
+/* The same for an allocation: nothing was written into it yet. */
+static inline void wsp_unbury_fresh(void *ptr, size_t size) {
+  wsp_unbury(ptr, size);
+  VALGRIND_MAKE_MEM_UNDEFINED(ptr, size);
 }
 
 /* ---- wsp_os.c: the only file that calls the operating system --------------- */

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import wspace
+import wspace.testing
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

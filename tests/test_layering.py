@@ -15,18 +15,20 @@ CSRC = ROOT / "csrc"
 LAYERS = [
     ["_core"],  # declarations of the C core
     ["_errors"],
-    ["_sizes", "_policies"],
-    ["_config", "_stats", "_of_thread", "_trimming"],
+    ["_complaints", "_sizes", "_policies"],
+    ["_config", "_stats", "_of_thread", "_summary", "_trimming"],
+    ["_default"],
     ["_arena"],
     ["_scope"],
-    ["_walk", "_creators", "_sizing", "_ring"],
+    ["_walk", "_creators", "_debug", "_sizing", "_ring"],
     ["_transfer"],
     ["_calls"],
     ["_workspace"],
-    ["_registry"],
-    ["_scoped"],
+    ["_registry", "_counters", "_process"],
+    ["_scoped", "_staged_stats"],
+    ["_staged"],
     ["__init__"],
-    ["demo"],
+    ["demo", "testing"],
     ["__main__"],
 ]
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -240,6 +240,13 @@ def check_disjoint(pieces):
         end = piece.address + len(piece.bytes)
 
 
+class Pause:
+    """The block of `paused` in a stack, where its home is None as that of scope_out."""
+
+    def __init__(self, home):
+        self.home = home
+
+
 class Program:
     """The state of a random program, and what its steps do to it."""
 
@@ -248,7 +255,7 @@ class Program:
         self.homes = []
         self.handles = []
         self.knotted = []  # handles whose things are in cycles of references
-        self.stack = []  # (kind, home, context manager)
+        self.stack = []  # (kind, home, context manager); kind may be a Pause
         self.written = 0
 
     # ---- what is current -------------------------------------------------------------
@@ -266,6 +273,13 @@ class Program:
             if home is None or home.config.capture:
                 return home
         return None
+
+    def is_paused(self, home):
+        """Say whether the creators of an open home place nothing here."""
+        for kind, other, _ in reversed(self.stack):
+            if other is home or (isinstance(kind, Pause) and kind.home is home):
+                return other is not home
+        return False
 
     def goes_to(self, nbytes):
         """Return where NumPy's own allocation goes, and count what passes."""
@@ -347,6 +361,8 @@ class Program:
             return
         if handle.owner is None or is_there:
             assert result is handle.thing
+        elif self.is_paused(home):
+            self.made(result, None, copied=handle.bytes)
         else:
             link = (home, home.generation) if handle.link is not None else None
             self.made(result, home, link, handle.bytes)

@@ -19,6 +19,9 @@ from importlib.metadata import version as _version
 
 from wspace._arena import Array, StaleArray
 from wspace._config import WorkspaceConfig
+from wspace._counters import Counters, counters
+from wspace._debug import DebugMode, get_debug, set_debug
+from wspace._default import get_default_config, set_default_config
 from wspace._errors import (
     EscapedArrayError,
     StaleArrayError,
@@ -36,10 +39,22 @@ from wspace._policies import (
     ResetPolicy,
     SpillPolicy,
 )
-from wspace._registry import destroy_all, get
+from wspace._process import NamedStats, ProcessStats, bytes_for, stats, summary
+from wspace._registry import (
+    all_workspaces,
+    any_open,
+    destroy,
+    destroy_all,
+    exists,
+    get,
+    is_open,
+    names,
+)
 from wspace._ring import SlotStats
 from wspace._scope import current, scope_out
 from wspace._scoped import scoped
+from wspace._staged import StagedWorkspace, WorkspaceMode
+from wspace._staged_stats import StagedStats, StageStats
 from wspace._stats import WorkspaceStats
 from wspace._transfer import (
     detach,
@@ -61,35 +76,57 @@ __all__ = [
     "AllocationPolicy",
     "Array",
     "BusyPolicy",
+    "Counters",
+    "DebugMode",
     "EscapePolicy",
     "EscapedArrayError",
     "LearningPolicy",
     "LocationPolicy",
+    "NamedStats",
+    "ProcessStats",
     "ResetPolicy",
     "SlotStats",
     "SpillPolicy",
+    "StageStats",
+    "StagedStats",
+    "StagedWorkspace",
     "StaleArray",
     "StaleArrayError",
     "Workspace",
     "WorkspaceConfig",
     "WorkspaceError",
     "WorkspaceFullError",
+    "WorkspaceMode",
     "WorkspaceStateError",
     "WorkspaceStats",
     "WrongThreadError",
+    "all_workspaces",
+    "any_open",
+    "bytes_for",
+    "counters",
     "current",
+    "destroy",
     "destroy_all",
     "detach",
+    "exists",
     "get",
+    "get_debug",
+    "get_default_config",
     "in_scope",
     "is_attached",
+    "is_open",
     "is_stale",
     "keep",
     "leverage",
     "leverage_or_detach",
     "leverage_to",
     "migrate",
+    "names",
     "owner",
     "scope_out",
     "scoped",
+    "set_debug",
+    "set_default_config",
+    "stats",
+    "summary",
 ]

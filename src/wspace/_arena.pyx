@@ -44,7 +44,9 @@ from wspace._core cimport (
     ws_handler_setup,
     ws_handler_unref,
     ws_home_of_memory,
+    ws_home_of_separate,
     ws_is_checked,
+    ws_is_made_by,
     ws_is_stale,
     ws_keep,
     ws_link_of,
@@ -69,6 +71,8 @@ from wspace._core cimport (
     wsp_arena_move,
     wsp_arena_new,
     wsp_arena_owns,
+    wsp_arena_peak,
+    wsp_arena_poison,
     wsp_arena_recover,
     wsp_arena_refusal,
     wsp_arena_release,
@@ -78,9 +82,11 @@ from wspace._core cimport (
     wsp_arena_slot,
     wsp_arena_slots,
     wsp_arena_stats,
+    wsp_arena_take_peak,
     wsp_arena_trim,
     wsp_arena_visit,
     wsp_arena_warm,
+    wsp_bytes_for,
     wsp_cycle,
     wsp_file,
     wsp_file_open,
@@ -104,8 +110,15 @@ from wspace import _errors
 
 cnp.import_array()
 ws_handler_setup()
+
+
+def stale_error(*args):
+    """Build the exception for a stale array, with what is open where it is used."""
+    return _errors.with_open(_errors.stale(*args))
+
+
 ws_array_setup(
-    _errors.stale, type(numpy.lib.stride_tricks.as_strided(numpy.empty(1)).base)
+    stale_error, type(numpy.lib.stride_tricks.as_strided(numpy.empty(1)).base)
 )
 
 
@@ -141,6 +154,19 @@ StaleArray = <object><PyObject *>&ws_StaleArray_Type
 # Every arena object that is alive: where to look for an address whose array does not
 # tell.
 _arenas = weakref.WeakSet()
+
+# What cycles that begin from now on do with their memory: bits of Debugging. Of the
+# whole process, as `wspace.set_debug` is.
+cdef int _debugging = 0
+
+cdef enum Debugging:
+    SEPARATE = 1  # NumPy's heap serves each allocation apart
+    BYPASS = 2    # nothing is placed
+    POISON = 4    # what dies is filled with NaN
+
+DEBUG_SEPARATE = SEPARATE
+DEBUG_BYPASS = BYPASS
+DEBUG_POISON = POISON
 
 # Where no program is: inside NumPy, and in the modules of wspace itself.
 _LIBRARIES = (
@@ -250,13 +276,16 @@ cdef class Arena:
         if status != WSP_OK:
             return status
         end_arrays(self)  # of a cycle that was abandoned
+        self._bypasses = _debugging & BYPASS
+        self._handler.separate = _debugging & SEPARATE
+        status = wsp_arena_poison(self._ptr, _debugging & POISON)
         # Set anew unless arrays or contexts of an earlier cycle still refer to it.
         cdef uint64_t generation = wsp_arena_generation(self._ptr)
         if self._capsule is None or Py_REFCNT(<PyObject *>self._capsule) > 1:
             self._capsule = ws_handler_capsule(self._handler, generation)
         else:
             ws_handler_remark(self._capsule, generation)
-        return WSP_OK
+        return status
 
     cdef void end(self, wsp_cycle *out) noexcept:
         """End the cycle: stale, reset, closed; no Python code runs."""
@@ -370,9 +399,16 @@ cdef class Arena:
         self._handler.owner = <PyObject *>reference
         Py_XDECREF(<PyObject *>old)
 
+    @property
+    def owner(self):
+        """The workspace, or None when it is gone."""
+        reference = <object>self._handler.owner
+        return None if reference is None else reference()
+
     def stats(self):
         """Return the figures of `WorkspaceStats` by name."""
         cdef wsp_stats s = wsp_arena_stats(self._ptr)
+        cdef uint64_t separate = self._handler.passed_separate
         return {
             "generation": s.generation,
             "cycles": s.cycles,
@@ -386,8 +422,8 @@ cdef class Arena:
             "resident": wsp_arena_resident(self._ptr),
             "cycle_high_water": s.cycle_high_water,
             "escaped": s.escaped,
-            "allocations": s.allocations,
-            "spills": s.spills,
+            "allocations": s.allocations + separate,
+            "spills": s.spills + separate,
             "escaped_count": s.escaped_count,
             "passed_small": self._handler.passed_small,
             "passed_foreign": self._handler.passed_foreign,
@@ -399,6 +435,25 @@ cdef class Arena:
         return [
             wsp_arena_slot(self._ptr, i) for i in range(wsp_arena_slots(self._ptr))
         ]
+
+    def totals(self):
+        """Return the counts of `stats`, which cost no question to the system."""
+        cdef wsp_stats s = wsp_arena_stats(self._ptr)
+        cdef uint64_t separate = self._handler.passed_separate
+        return (
+            s.cycles, s.allocations + separate, s.spills + separate, s.escaped_count,
+            self._handler.passed_small, self._handler.passed_foreign, s.upstream_calls,
+        )
+
+    def peak(self):
+        """Return the most bytes in use at once since `take_peak`."""
+        return wsp_arena_peak(self._ptr)
+
+    def take_peak(self):
+        """As `peak`, and begin anew; None: it is open on another thread."""
+        cdef size_t peak = 0
+        cdef wsp_status status = wsp_arena_take_peak(self._ptr, &peak)
+        return peak if status == WSP_OK else None
 
     def refusal(self):
         """Return (is_full, requested, free, capacity) of the last failed allocation."""
@@ -447,11 +502,17 @@ cdef class Arena:
                 set_handler(before)
         if not isinstance(made, numpy.ndarray):  # of an __array_function__
             raise _errors.wrong_type("the result", "an array", made)
-        if made.nbytes and not wsp_arena_owns(self._ptr, cnp.PyArray_DATA(made)):
+        if made.nbytes and not self._has_made(made):
             made = self._place_copy(made)
         if not checked or ws_is_checked(made):
             return made
         return ws_checked_view(made)
+
+    cdef bint _has_made(self, cnp.ndarray made) noexcept:
+        """Whether the memory of an array is this workspace's."""
+        if wsp_arena_owns(self._ptr, cnp.PyArray_DATA(made)):
+            return True
+        return self._handler.separate and ws_is_made_by(self._handler, made)
 
     cdef object _place_copy(self, cnp.ndarray made):
         """Copy what was made elsewhere, since the function changed the scope."""
@@ -540,9 +601,36 @@ def raise_stale(x):
     ws_raise_stale(x)
 
 
+def stale_generations(x):
+    """Return (made, last) of a stale array: generations of its workspace."""
+    cdef ws_handler *home = ws_link_of(x).home
+    last = 0 if home == NULL else wsp_arena_generation(home.arena)
+    return ws_link_of(x).generation, last
+
+
 def is_linked(x):
     """Say whether `x` is a checked array, valid or stale, of a workspace."""
     return (ws_is_checked(x) or ws_is_stale(x)) and ws_link_of(x).home != NULL
+
+
+def set_debugging(int what):
+    """Set what cycles that begin from now on do with their memory: bits DEBUG_*."""
+    global _debugging
+    _debugging = what
+
+
+def bytes_for(size_t nbytes, size_t alignment):
+    """Return what an allocation takes of a block, in bytes; 0: too much."""
+    return wsp_bytes_for(nbytes, alignment)
+
+
+def all_arenas():
+    """Return the arenas that are there now, of all threads."""
+    while True:
+        try:
+            return list(_arenas)
+        except RuntimeError:  # another thread has made one meanwhile
+            continue
 
 
 def in_scope(x):
@@ -559,6 +647,8 @@ def in_scope(x):
         data = allocation_of(x, &home)
         if data != NULL:
             made = wsp_generation(home.arena, data)
+        elif home == NULL:
+            home = ws_home_of_separate(x, &made)
     return (
         home != NULL
         and wsp_arena_is_open(home.arena)
@@ -572,10 +662,13 @@ def owner_of(x):
     The workspace is None when its object is gone, though the memory is there.
     """
     cdef ws_handler *home
+    cdef uint64_t made
     if ws_is_checked(x) or ws_is_stale(x):
         home = ws_link_of(x).home
     else:
         home = home_of_plain(x)
+        if home == NULL:
+            home = ws_home_of_separate(x, &made)
     if home == NULL:
         return False, None
     reference = <object>home.owner
@@ -589,7 +682,7 @@ cdef ws_handler *home_of_plain(cnp.ndarray x) noexcept:
     if home != NULL or ws_data_of(x) != NULL:
         return home
     # No array owns the data: it came by way of a buffer, and only its address tells.
-    for arena in list(_arenas):
+    for arena in all_arenas():
         if wsp_arena_owns(arena._ptr, data):
             return arena._handler
     return NULL

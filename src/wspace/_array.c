@@ -96,6 +96,22 @@ ws_handler *ws_home_of_memory(PyObject *array) {
   return home;
 }
 
+ws_handler *ws_home_of_separate(PyObject *array, uint64_t *made) {
+  PyArrayObject *owner = ws_data_owner(array);
+  PyObject *capsule = owner == NULL ? NULL : PyArray_HANDLER(owner);
+  ws_handler *home = capsule == NULL ? NULL : ws_handler_of(capsule);
+  if (home == NULL || !ws_handler_is_separate(capsule)) return NULL;
+  if ((size_t)PyArray_NBYTES(owner) < home->min_block) return NULL;
+  *made = ws_handler_mark(capsule);
+  return home;
+}
+
+int ws_is_made_by(const ws_handler *home, PyObject *array) {
+  PyArrayObject *owner = ws_data_owner(array);
+  PyObject *capsule = owner == NULL ? NULL : PyArray_HANDLER(owner);
+  return capsule != NULL && ws_handler_of(capsule) == home;
+}
+
 /* Its survival is nobody's mistake. */
 static void excuse(PyArrayObject *owner) {
   ws_handler *home = ws_home_of_memory((PyObject *)owner);

@@ -138,6 +138,10 @@ cdef extern from "wsp.h" nogil:
     size_t wsp_file_size(const wsp_file *file)
     void wsp_file_unref(wsp_file *file)
     size_t wsp_arena_bytes_for(const wsp_arena *arena, size_t size)
+    size_t wsp_bytes_for(size_t size, size_t alignment)
+    wsp_status wsp_arena_poison(wsp_arena *arena, c_bool on)
+    size_t wsp_arena_peak(const wsp_arena *arena)
+    wsp_status wsp_arena_take_peak(wsp_arena *arena, size_t *out)
 
 
 cdef extern from "wsp.h":
@@ -154,6 +158,8 @@ cdef extern from "_handler.h":
         size_t min_block
         uint64_t passed_small
         uint64_t passed_foreign
+        uint64_t passed_separate
+        c_bool separate
         ws_site_fn site
         void *site_ctx
         PyObject *owner
@@ -184,6 +190,8 @@ cdef extern from "_array.h":
     ws_link *ws_link_of(object array) noexcept
     const void *ws_data_of(object array) noexcept
     ws_handler *ws_home_of_memory(object array) noexcept
+    ws_handler *ws_home_of_separate(object array, uint64_t *made) noexcept
+    bint ws_is_made_by(const ws_handler *home, object array) noexcept
     object ws_array_new(ws_handler *home, object capsule, cnp.dtype descr, int nd,
                         cnp.npy_intp *dims, int fortran, int zero, int checked)
     object ws_checked_view(object plain)

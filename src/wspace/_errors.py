@@ -11,7 +11,7 @@ import errno
 import math
 import os
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias, TypeVar
 
 _E = TypeVar("_E", bound=BaseException)
@@ -263,11 +263,37 @@ def ring_is_held(name: str, cycles: int, slots: int) -> RuntimeWarning:
     )
 
 
+def ask_open(names: Callable[[], Sequence[str]]) -> None:
+    """Tell who knows the names of the workspaces that are open here."""
+    global _open_names
+    _open_names = names
+
+
+_open_names: Callable[[], Sequence[str]] = tuple  # a layer above puts itself here
+
+
+def with_open(error: _E) -> _E:
+    """Note which workspaces are open here."""
+    names = ", ".join(map(repr, _open_names()))
+    error.add_note(f"open here: {names}" if names else "no workspace is open here")
+    return error
+
+
 def stale(
-    name: str, shape: tuple[int, ...], dtype: str, made: int, now: int | None
+    name: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    made: int,
+    now: int | None,
+    last: int = 0,
 ) -> StaleArrayError:
-    """Say that a checked array is of a past cycle; `now` is the open one, if any."""
+    """Say that a checked array is of a past cycle.
+
+    `now` is the open one, if any, `last` the one that began last.
+    """
     over = "which is over" if now is None else f"now {now}"
+    if now is None and last > made:
+        over += f"; the last was {last}"
     return _hinted(
         StaleArrayError(
             f"array {_plain(shape)} {dtype} of workspace {name!r} is stale: "

@@ -14,8 +14,9 @@ from typing import Any, TypeVar, Unpack, overload
 from wspace import _errors, _of_thread
 from wspace._arena import Arena
 from wspace._calls import in_scope_of
-from wspace._config import ConfigFields, WorkspaceConfig, merge
+from wspace._config import ConfigFields, WorkspaceConfig
 from wspace._creators import Creators
+from wspace._default import effective
 from wspace._errors import CallSite
 from wspace._policies import (
     BusyPolicy,
@@ -60,7 +61,7 @@ class Workspace(Creators):
     name : str, optional
         For messages and statistics; need not be unique.
     config : WorkspaceConfig, optional
-        The configuration; by default that of `WorkspaceConfig`.
+        The configuration; by default that of `set_default_config`.
     **fields
         Single fields of the configuration, which override `config`.
 
@@ -105,12 +106,13 @@ class Workspace(Creators):
             name = f"workspace-{next(_numbers)}"
         elif not isinstance(name, str):
             raise _errors.wrong_type("name", "a string", name)
-        self.config = merge(config, fields)
+        self.config = effective(config, fields)
         self._checked = self.config.checked
         self._bound = "initial_size" if self.config.max_size is None else "max_size"
         self._sizing = Sizing(name, self.config)
         super().__init__(name, self.config.capture)
         self._watch_anew()
+        self._spans: list[Any] = []  # of the counters that are open on it
         _of_thread.remember(self)
 
     # ---- hooks of Scope --------------------------------------------------------------
