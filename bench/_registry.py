@@ -22,6 +22,7 @@ NAMES = (
     "cycles",
     "footprint",
     "linger",
+    "modes",
     "instructions",
     "million",
     "workloads",
