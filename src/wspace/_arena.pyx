@@ -31,6 +31,7 @@ from wspace._core cimport (
     ws_checked_view,
     ws_copy_out,
     ws_data_of,
+    ws_data_owner,
     ws_handler,
     ws_handler_capsule,
     ws_handler_mark,
@@ -44,6 +45,7 @@ from wspace._core cimport (
     ws_is_stale,
     ws_keep,
     ws_link_of,
+    ws_linked_references,
     ws_make_stale,
     ws_raise_stale,
     ws_StaleArray_Type,
@@ -100,6 +102,7 @@ ws_array_setup(
 
 cdef extern from "Python.h":
     int Py_REFCNT(PyObject *x)
+    PyObject *PyList_GET_ITEM(object items, Py_ssize_t i)
     void PyErr_Fetch(PyObject **kind, PyObject **value, PyObject **trace)
     void PyErr_Restore(PyObject *kind, PyObject *value, PyObject *trace)
 
@@ -203,7 +206,7 @@ cdef class Arena:
         if self._handler == NULL:
             return
         self._handler.site = NULL
-        ws_make_stale(self._handler)
+        end_arrays(self)
         wsp_arena_abandon(self._ptr)
         if wsp_arena_close(self._ptr) != WSP_OK:
             pass  # inherited by a fork: left alone
@@ -218,7 +221,7 @@ cdef class Arena:
         status = wsp_arena_enter(self._ptr)
         if status != WSP_OK:
             return status
-        ws_make_stale(self._handler)  # of a cycle that was abandoned
+        end_arrays(self)  # of a cycle that was abandoned
         # Set anew unless arrays or contexts of an earlier cycle still refer to it.
         cdef uint64_t generation = wsp_arena_generation(self._ptr)
         if self._capsule is None or Py_REFCNT(<PyObject *>self._capsule) > 1:
@@ -229,7 +232,7 @@ cdef class Arena:
 
     cdef void end(self, wsp_cycle *out) noexcept:
         """End the cycle: stale, reset, closed; no Python code runs."""
-        ws_make_stale(self._handler)
+        end_arrays(self)
         if wsp_arena_reset(self._ptr, out) == WSP_OK:
             return
         # Abandoned meanwhile: nobody else has entered, or runs() would be false.
@@ -280,8 +283,23 @@ cdef class Arena:
     def recover(self):
         """End a cycle that was abandoned; say whether the arena is idle now."""
         if not wsp_arena_is_open(self._ptr):
-            ws_make_stale(self._handler)
+            end_arrays(self)
         return wsp_arena_recover(self._ptr) == WSP_OK
+
+    def lend(self):
+        """Let checked arrays outlive their cycle, until `take_back`."""
+        self._handler.keeps = True
+
+    def take_back(self, uint64_t generation):
+        """Make stale what was made up to a generation, if it is still the last."""
+        if generation == wsp_arena_generation(self._ptr):
+            self._handler.over = generation
+            ws_make_stale(self._handler)
+
+    def usage(self):
+        """Return (most in use in the open cycle, retained), in bytes."""
+        cdef wsp_stats s = wsp_arena_stats(self._ptr)
+        return s.cycle_high_water, s.retained
 
     @property
     def capacity(self):
@@ -423,8 +441,15 @@ cdef class Arena:
         return wsp_arena_owns(self._ptr, cnp.PyArray_DATA(array))
 
 
+cdef void end_arrays(Arena arena) noexcept:
+    """Make stale what a cycle has made, unless it is to outlive it."""
+    if not arena._handler.keeps:
+        ws_make_stale(arena._handler)
+
+
 cdef void ws_make_stale_if_idle(Arena arena) noexcept:
     if not wsp_arena_is_open(arena._ptr):
+        arena._handler.over = wsp_arena_generation(arena._ptr)
         ws_make_stale(arena._handler)
 
 
@@ -536,6 +561,29 @@ cdef const void *allocation_of(cnp.ndarray x, ws_handler **home) noexcept:
     if data != NULL:
         return data
     return wsp_arena_find(home[0].arena, cnp.PyArray_DATA(x))
+
+
+def data_owner(x):
+    """Return the array at the end of the chain of bases that owns the data, or None."""
+    cdef void *owner = ws_data_owner(x)
+    return None if owner == NULL else <object><PyObject *>owner
+
+
+def checked_view(cnp.ndarray x):
+    """Return a checked array over the same memory."""
+    return ws_checked_view(x)
+
+
+def raw_references(list owners):
+    """Count the references to each owner of data that no valid checked array holds.
+
+    The list itself is to be the only other one who holds them.
+    """
+    return [
+        Py_REFCNT(PyList_GET_ITEM(owners, i)) - 1
+        - ws_linked_references(PyList_GET_ITEM(owners, i))
+        for i in range(len(owners))
+    ]
 
 
 def copy_out(cnp.ndarray x):

@@ -126,6 +126,13 @@ static void link_remove(ws_link *link) {
   link->prev = link->next = NULL;
 }
 
+/* Whether what was made in a generation is valid, and will not always be. */
+static bool goes_stale(const ws_handler *home, uint64_t made) {
+  if (home->keeps) return made > home->over;
+  return wsp_arena_is_open(home->arena) && wsp_arena_in_cycle(home->arena) &&
+         made == wsp_arena_generation(home->arena);
+}
+
 /* Called by NumPy for each new Array, and more than once for some: the first call that
  * finds an owner of the current generation decides. */
 static int array_finalize(PyArrayObject *self, PyObject *parent) {
@@ -136,9 +143,7 @@ static int array_finalize(PyArrayObject *self, PyObject *parent) {
   PyArrayObject *owner = ws_data_owner((PyObject *)self);
   uint64_t made;
   ws_handler *home = owner == NULL ? NULL : home_of_owner(owner, &made);
-  if (home == NULL || !wsp_arena_is_open(home->arena)) return 0;
-  if (!wsp_arena_in_cycle(home->arena) || made != wsp_arena_generation(home->arena))
-    return 0;
+  if (home == NULL || !goes_stale(home, made)) return 0;
   link_insert(link, home, made);
   if (owner == self)
     excuse(owner);
@@ -169,6 +174,16 @@ void ws_make_stale(ws_handler *home) {
     Py_SET_TYPE(array, &ws_StaleArray_Type);
     link = next;
   }
+}
+
+Py_ssize_t ws_linked_references(PyObject *owner) {
+  uint64_t made;
+  ws_handler *home = home_of_owner((PyArrayObject *)owner, &made);
+  Py_ssize_t count = 0;
+  for (ws_link *link = home == NULL ? NULL : home->linked; link; link = link->next)
+    if (link->owner == owner)
+      count += PyArray_BASE((PyArrayObject *)array_of(link)) == owner ? 2 : 1;
+  return count;
 }
 
 /* ---- making ---------------------------------------------------------------- */

@@ -131,6 +131,8 @@ cdef extern from "_handler.h":
         void *site_ctx
         PyObject *owner
         ws_link *linked
+        bint keeps
+        uint64_t over
 
     int ws_handler_setup() except -1
     int ws_watch_thread() except -1
@@ -153,7 +155,9 @@ cdef extern from "_array.h":
     bint ws_is_checked(object x) noexcept
     bint ws_is_stale(object x) noexcept
     ws_link *ws_link_of(object array) noexcept
+    void *ws_data_owner(object array) noexcept
     const void *ws_data_of(object array) noexcept
+    Py_ssize_t ws_linked_references(PyObject *owner) noexcept
     ws_handler *ws_home_of_memory(object array) noexcept
     object ws_array_new(ws_handler *home, object capsule, cnp.dtype descr, int nd,
                         cnp.npy_intp *dims, int fortran, int zero, int checked)

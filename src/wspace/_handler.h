@@ -14,6 +14,7 @@
 #include <Python.h>
 #include <numpy/ndarraytypes.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "wsp.h"
 
@@ -32,7 +33,9 @@ typedef struct ws_handler {
   void *site_ctx;  /* borrowed: valid while the arena object lives, which clears it */
   PyObject *name;  /* owned; for messages */
   PyObject *owner; /* weak reference to the workspace, or None; owned */
-  ws_link *linked; /* checked arrays of the open cycle, newest first; borrowed */
+  ws_link *linked; /* checked arrays that are not stale, newest first; borrowed */
+  bool keeps;      /* they outlive their cycle, as in a ring: until they are `over` */
+  uint64_t over;   /* with `keeps`: the last generation that is */
 } ws_handler;
 
 /* Once, before all else; -1 with an exception. */
