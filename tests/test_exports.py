@@ -26,7 +26,10 @@ SECTIONS = [
 ]
 METHODS = sorted(
     f"{kind}.{name}"
-    for kind in ("Workspace", "WorkspaceConfig", "WorkspaceStats", "Array")
+    for kind in (
+        *("Workspace", "WorkspaceConfig", "WorkspaceStats", "Array"),
+        *("Prefetcher", "PrefetchStats"),
+    )
     for klass in getattr(wspace, kind).__mro__
     if klass.__module__.partition(".")[0] == "wspace"
     for name in vars(klass)
@@ -110,8 +113,9 @@ def test_each_public_object_is_reached_by_one_public_path():
 
 def test_the_documented_interface_is_there():
     functions = (
-        "current destroy_all detach get in_scope is_attached is_stale keep leverage "
-        "leverage_or_detach leverage_to migrate owner scope_out scoped"
+        "current destroy_all detach detached get in_scope is_attached is_stale keep "
+        "leverage leverage_or_detach leverage_to migrate no_prefetch owner prefetch "
+        "scope_out scoped"
     )
     assert set(functions.split()) == {name for name in NAMES if name.islower()}
     methods = (

@@ -25,6 +25,7 @@ LAYERS = [
     ["_workspace"],
     ["_registry"],
     ["_scoped"],
+    ["_prefetch"],
     ["__init__"],
     ["demo"],
     ["__main__"],

@@ -12,7 +12,8 @@
 ...     state = step(state)
 
 `scoped` and `Workspace` open a scope; `detach`, `keep` and `leverage` take arrays out
-of it; `owner`, `is_stale` and their like ask about an array.
+of it; `owner`, `is_stale` and their like ask about an array. `prefetch` prepares
+batches in a thread.
 """
 
 from importlib.metadata import version as _version
@@ -33,6 +34,10 @@ from wspace._errors import (
     WorkspaceStateError,
     WrongThreadError,
 )
+from wspace._prefetch.errors import RetainedBatchError, UnsafePrefetchError
+from wspace._prefetch.loader import Prefetcher, prefetch
+from wspace._prefetch.shields import detached, no_prefetch
+from wspace._prefetch.stats import PrefetchStats
 from wspace._registry import destroy_all, get
 from wspace._scope import current, scope_out
 from wspace._scoped import scoped
@@ -59,9 +64,13 @@ __all__ = [
     "EscapePolicy",
     "EscapedArrayError",
     "LearningPolicy",
+    "PrefetchStats",
+    "Prefetcher",
+    "RetainedBatchError",
     "SpillPolicy",
     "StaleArray",
     "StaleArrayError",
+    "UnsafePrefetchError",
     "Workspace",
     "WorkspaceConfig",
     "WorkspaceError",
@@ -72,6 +81,7 @@ __all__ = [
     "current",
     "destroy_all",
     "detach",
+    "detached",
     "get",
     "in_scope",
     "is_attached",
@@ -81,7 +91,9 @@ __all__ = [
     "leverage_or_detach",
     "leverage_to",
     "migrate",
+    "no_prefetch",
     "owner",
+    "prefetch",
     "scope_out",
     "scoped",
 ]
