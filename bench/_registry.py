@@ -26,6 +26,7 @@ NAMES = (
     "million",
     "workloads",
     "dask",
+    "prefetch",
     "long_run",
 )
 

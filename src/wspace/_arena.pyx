@@ -7,7 +7,7 @@ is learned and what is said about it is decided above.
 """
 
 cimport numpy as cnp
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
@@ -103,6 +103,18 @@ ws_array_setup(
 cdef extern from "Python.h":
     int Py_REFCNT(PyObject *x)
     PyObject *PyList_GET_ITEM(object items, Py_ssize_t i)
+    Py_ssize_t PyList_GET_SIZE(PyObject *items)
+    PyObject *PyTuple_GET_ITEM(PyObject *items, Py_ssize_t i)
+    Py_ssize_t PyTuple_GET_SIZE(PyObject *items)
+    bint PyDict_Next(PyObject *d, Py_ssize_t *at, PyObject **key, PyObject **value)
+    bint PyTuple_CheckExact(PyObject *x)
+    bint PyList_CheckExact(PyObject *x)
+    bint PyDict_CheckExact(PyObject *x)
+    bint PyLong_CheckExact(PyObject *x)
+    bint PyFloat_CheckExact(PyObject *x)
+    bint PyUnicode_CheckExact(PyObject *x)
+    bint PyObject_TypeCheck(PyObject *x, PyTypeObject *kind)
+    object PyWeakref_NewRef(object x, PyObject *callback)
     void PyErr_Fetch(PyObject **kind, PyObject **value, PyObject **trace)
     void PyErr_Restore(PyObject *kind, PyObject *value, PyObject *trace)
 
@@ -584,6 +596,56 @@ def raw_references(list owners):
         - ws_linked_references(PyList_GET_ITEM(owners, i))
         for i in range(len(owners))
     ]
+
+
+def sole_leases(Arena arena, list held, Py_ssize_t spare):
+    """Refer weakly to the arrays of a batch to which nobody else refers.
+
+    `held` holds the batch and nobody else does, but for `spare` times: an array, or a
+    tuple, list or dict of arrays and numbers. None if that is not so; arrays that are
+    not of the arena, unless it is None, are left out.
+    """
+    cdef PyObject *batch = PyList_GET_ITEM(held, 0)
+    cdef PyObject *child = NULL
+    cdef Py_ssize_t i = 0
+    cdef list leases = []
+    if Py_REFCNT(batch) > 1 + spare:
+        return None
+    if PyTuple_CheckExact(batch):
+        for i in range(PyTuple_GET_SIZE(batch)):
+            if not lease_sole(arena, PyTuple_GET_ITEM(batch, i), leases):
+                return None
+    elif PyDict_CheckExact(batch):
+        while PyDict_Next(batch, &i, NULL, &child):
+            if not lease_sole(arena, child, leases):
+                return None
+    elif PyList_CheckExact(batch):
+        for i in range(PyList_GET_SIZE(batch)):
+            if not lease_sole(arena, PyList_GET_ITEM(<object>batch, i), leases):
+                return None
+    elif spare or not lease_sole(arena, batch, leases):
+        return None
+    return leases
+
+
+cdef bint lease_sole(Arena arena, PyObject *item, list leases) except -1:
+    """Refer weakly to an array that one refers to; False: it is something else."""
+    cdef cnp.ndarray array
+    if not PyObject_TypeCheck(item, <PyTypeObject *>cnp.ndarray):
+        return (
+            item == <PyObject *>None or PyLong_CheckExact(item)
+            or PyFloat_CheckExact(item) or PyUnicode_CheckExact(item)
+        )
+    if Py_REFCNT(item) != 1:
+        return False
+    array = <cnp.ndarray>item
+    if type(array) is not numpy.ndarray or array.dtype.hasobject:
+        return False
+    if not cnp.PyArray_CHKFLAGS(array, cnp.NPY_ARRAY_OWNDATA):
+        return False
+    if arena is not None and wsp_arena_owns(arena._ptr, cnp.PyArray_DATA(array)):
+        leases.append(PyWeakref_NewRef(array, NULL))
+    return True
 
 
 def copy_out(cnp.ndarray x):

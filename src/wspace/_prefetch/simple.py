@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from wspace import _arena
+from wspace._arena import sole_leases
 from wspace._prefetch.slots import Slot, Slots
 
 # Hold no arrays and are skipped at once.
@@ -83,6 +84,10 @@ def adopt(
 
     None: it is not simple, and nothing was done.
     """
+    arena = None if slot is None else slot.home._arena
+    sole = sole_leases(arena, held, spare)
+    if sole is not None:
+        return sole, False
     if references(held)[0] - OWN > spare and type(held[0]) is not np.ndarray:
         return None
     inside = _inside(held)
@@ -101,10 +106,10 @@ def adopt(
             return None
     if lent and not _lend(lent, variables):
         return None
-    if slot is None:
+    if arena is None:
         return [], bool(lent)
-    is_there = slot.home._arena.contains
-    return [weakref.ref(owner) for owner in owners if is_there(owner)], bool(lent)
+    leases = [weakref.ref(owner) for owner in owners if arena.contains(owner)]
+    return leases, bool(lent)
 
 
 def _lend(arrays: list[Any], variables: Variables) -> bool:
