@@ -7,7 +7,7 @@ is learned and what is said about it is decided above.
 """
 
 cimport numpy as cnp
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
@@ -113,10 +113,13 @@ cdef extern from "Python.h":
     bint PyLong_CheckExact(PyObject *x)
     bint PyFloat_CheckExact(PyObject *x)
     bint PyUnicode_CheckExact(PyObject *x)
-    bint PyObject_TypeCheck(PyObject *x, PyTypeObject *kind)
     object PyWeakref_NewRef(object x, PyObject *callback)
     void PyErr_Fetch(PyObject **kind, PyObject **value, PyObject **trace)
     void PyErr_Restore(PyObject *kind, PyObject *value, PyObject *trace)
+
+
+cdef extern from "numpy/arrayobject.h":
+    bint PyArray_Check(PyObject *x)
 
 
 cdef extern from *:
@@ -599,44 +602,48 @@ def raw_references(list owners):
 
 
 def sole_leases(Arena arena, list held, Py_ssize_t spare):
-    """Refer weakly to the arrays of a batch to which nobody else refers.
+    """Return (leases, lent) of a batch to which nobody else refers; None: not so.
 
     `held` holds the batch and nobody else does, but for `spare` times: an array, or a
-    tuple, list or dict of arrays and numbers. None if that is not so; arrays that are
-    not of the arena, unless it is None, are left out.
+    tuple, list or dict of arrays and numbers. Leases are weak references to its arrays
+    that are of the arena; lent are the arrays that one other refers to.
     """
     cdef PyObject *batch = PyList_GET_ITEM(held, 0)
     cdef PyObject *child = NULL
     cdef Py_ssize_t i = 0
     cdef list leases = []
-    if Py_REFCNT(batch) > 1 + spare:
+    cdef list lent = []
+    if not PyArray_Check(batch) and Py_REFCNT(batch) > 1 + spare:
         return None
     if PyTuple_CheckExact(batch):
         for i in range(PyTuple_GET_SIZE(batch)):
-            if not lease_sole(arena, PyTuple_GET_ITEM(batch, i), leases):
+            if not lease_sole(arena, PyTuple_GET_ITEM(batch, i), leases, lent):
                 return None
     elif PyDict_CheckExact(batch):
         while PyDict_Next(batch, &i, NULL, &child):
-            if not lease_sole(arena, child, leases):
+            if not lease_sole(arena, child, leases, lent):
                 return None
     elif PyList_CheckExact(batch):
         for i in range(PyList_GET_SIZE(batch)):
-            if not lease_sole(arena, PyList_GET_ITEM(<object>batch, i), leases):
+            if not lease_sole(arena, PyList_GET_ITEM(<object>batch, i), leases, lent):
                 return None
-    elif spare or not lease_sole(arena, batch, leases):
+    elif not lease_sole(arena, batch, leases, lent):
         return None
-    return leases
+    return leases, lent
 
 
-cdef bint lease_sole(Arena arena, PyObject *item, list leases) except -1:
-    """Refer weakly to an array that one refers to; False: it is something else."""
+cdef bint lease_sole(
+    Arena arena, PyObject *item, list leases, list lent
+) except -1:
+    """Refer weakly to an array that at most one other refers to; False: it is not."""
     cdef cnp.ndarray array
-    if not PyObject_TypeCheck(item, <PyTypeObject *>cnp.ndarray):
+    if not PyArray_Check(item):
         return (
             item == <PyObject *>None or PyLong_CheckExact(item)
             or PyFloat_CheckExact(item) or PyUnicode_CheckExact(item)
         )
-    if Py_REFCNT(item) != 1:
+    cdef Py_ssize_t count = Py_REFCNT(item)
+    if count > 2:
         return False
     array = <cnp.ndarray>item
     if type(array) is not numpy.ndarray or array.dtype.hasobject:
@@ -645,6 +652,8 @@ cdef bint lease_sole(Arena arena, PyObject *item, list leases) except -1:
         return False
     if arena is not None and wsp_arena_owns(arena._ptr, cnp.PyArray_DATA(array)):
         leases.append(PyWeakref_NewRef(array, NULL))
+    if count == 2:
+        lent.append(array)
     return True
 
 

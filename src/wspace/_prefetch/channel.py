@@ -30,22 +30,22 @@ Loan: TypeAlias = tuple[Slot, int, list[Any]]
 class Ready:
     """A batch, alone in a list, and its slot and loan if it has them.
 
-    With `is_lent` a variable of the source may still have some of it.
+    Variables of the source may still have what is `lent`, weakly referred to.
     """
 
-    __slots__ = ("held", "is_lent", "loan", "slot")
+    __slots__ = ("held", "lent", "loan", "slot")
 
     def __init__(
         self,
         held: list[Any],
         slot: Slot | None = None,
         loan: Loan | None = None,
-        is_lent: bool = False,
+        lent: list[Any] | None = None,
     ) -> None:
         self.held = held
         self.slot = slot
         self.loan = loan
-        self.is_lent = is_lent
+        self.lent = lent
 
 
 class Channel:
@@ -65,6 +65,7 @@ class Channel:
             self._permits.put(None)
         self.process = os.getpid()
         self.is_stopping = False
+        self.took_s = 0.0  # the making of the batch before
 
     def permit(self) -> None:
         """Let the producer make one batch more."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -17,10 +18,15 @@ from wspace._prefetch import errors
 from wspace._prefetch.channel import Channel, End, Loan, Ready
 from wspace._prefetch.plan import Lifetime, Plan
 from wspace._prefetch.producer import Producer
-from wspace._prefetch.simple import settle
+from wspace._prefetch.simple import late, settle
 from wspace._prefetch.slots import Slots
 from wspace._prefetch.stats import Tally
 from wspace._transfer import detach
+
+# How long it is waited at most for a source to let go of what it gave, in seconds, and
+# how much longer than making a batch takes: a copy costs less.
+_LINGER_S = 0.05
+_SPARE_S = 0.001
 
 # How often a consumer that waits looks whether its producer is alive, in seconds.
 _LOOK_S = 1.0
@@ -40,6 +46,8 @@ class Epoch(Iterator[Any]):
         self._tally = tally
         self._slots = slots
         self._channel = Channel(plan.depth)
+        self._found: Ready | End | None = None  # what is about to be handed out
+        self._next: Ready | End | None = None  # what has come after it already
         self._loan: Loan | None = None  # the batch that was handed out last
         self._number = 0
         self._has_asked = False
@@ -59,17 +67,34 @@ class Epoch(Iterator[Any]):
             self._channel.permit()
         if self._loan is not None:
             self._end_loan(self._loan)
-        found = self._await()
-        if isinstance(found, End):
-            self._finish(found)
+        if self._found is None:  # else an interrupt came while it was settled
+            self._found = self._await()
+        if isinstance(self._found, End):
+            self._finish(self._found)
+        if self._found.lent:
+            self._settle(self._found, self._found.lent)
+        found, self._found = self._found, None
         self._has_asked = False
         self._number += 1
         self._tally.batches += 1
         self._loan = found.loan
-        if found.is_lent:
-            copies = settle(found.held, found.slot, self._slots)
-            self._tally.late_copies += copies
         return found.held.pop()
+
+    def _settle(self, found: Ready, lent: list[Any]) -> None:
+        """Wait a moment for the source to let go of a batch, else copy it.
+
+        It does when it gives the next one, and that takes about as long as this did.
+        """
+        still = late(lent)
+        if still and self._next is None:
+            del still  # they are counted again
+            limit = min(_LINGER_S, 2 * self._channel.took_s + _SPARE_S)
+            with contextlib.suppress(Empty):
+                self._next = self._channel.batches.get(timeout=limit)
+            still = late(lent)
+        settle(found.held, lent, still, found.slot, self._slots)
+        found.lent = None
+        self._tally.late_copies += len(still)
 
     def _finish(self, end: End) -> NoReturn:
         self._is_over = True
@@ -95,6 +120,9 @@ class Epoch(Iterator[Any]):
     # ---- waiting ---------------------------------------------------------------------
 
     def _await(self) -> Ready | End:
+        if self._next is not None:
+            found, self._next = self._next, None
+            return found
         try:
             return self._channel.batches.get_nowait()
         except Empty:

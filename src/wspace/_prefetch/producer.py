@@ -106,9 +106,11 @@ class Producer:
         self._variables = Variables(batches)
         spare = int(type(batches) in _KEEP_THEIR_TUPLE)
         while self._channel.await_permit(self._tally):
+            start = time.perf_counter()
             ready = self._make_one(batches, spare)
             if ready is None:
                 break
+            self._channel.took_s = time.perf_counter() - start
             self._channel.batches.put(ready)
             del ready  # the consumer's alone
             self._number += 1
@@ -125,7 +127,7 @@ class Producer:
         with slot.home:
             ready = self._fetch(batches, slot, spare)
             self._slots.measure(slot)
-        if ready is not None and ready.is_lent:
+        if ready is not None and ready.lent:
             slot.warm()
         return ready
 
@@ -147,10 +149,10 @@ class Producer:
         if self._leases:
             simple = adopt(held, slot, spare, self._variables)
             if simple is not None:
-                leases, is_lent = simple
+                leases, lent = simple
                 if slot is not None:
                     slot.batch, slot.leases = self._number, leases
-                return Ready(held, slot, None, is_lent)
+                return Ready(held, slot, None, lent)
         return self._adopt_any(held, slot, spare)
 
     def _adopt_any(self, held: list[Any], slot: Slot | None, spare: int) -> Ready:

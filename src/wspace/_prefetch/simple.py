@@ -4,9 +4,10 @@
 An array that nobody else refers to goes out as it is. One that is also in a variable of
 the generator that gave it would have to be copied, since the generator may write into
 it when it runs on; but nearly all of them only bind the variable anew. So it is made
-read-only instead, and looked at again when the consumer asks for it: by then the
-generator has mostly let go, and it is made writable and handed out; else it is copied.
-A generator that does write raises. First it is watched for whether it lets go.
+read-only instead, and looked at again when the consumer asks for it: by then, or a
+moment later, the generator has mostly let go, and it is made writable and handed out;
+else it is copied. A generator that does write raises. First it is watched for whether
+it lets go.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from wspace import _arena
-from wspace._arena import sole_leases
 from wspace._prefetch.slots import Slot, Slots
 
 # Hold no arrays and are skipped at once.
@@ -35,16 +35,6 @@ def references(found: list[Any]) -> list[int]:
 
 # What counting itself adds: the list, the loop and the call; not all do in all Pythons.
 OWN = references([object()])[0]
-
-
-def _inside(held: list[Any]) -> list[Any] | None:
-    """List what is in a batch; `held` itself for an array; None: it is not simple."""
-    kind = type(held[0])
-    if kind is np.ndarray:
-        return held
-    if kind is tuple or kind is list:
-        return list(held[0])
-    return list(held[0].values()) if kind is dict else None
 
 
 class Variables:
@@ -79,88 +69,71 @@ class Variables:
 
 def adopt(
     held: list[Any], slot: Slot | None, spare: int, variables: Variables
-) -> tuple[list[Any], bool] | None:
-    """Return what owns the data, weakly, and whether a variable still has some of it.
+) -> tuple[list[Any], list[Any] | None] | None:
+    """Return what owns the data and what a variable still has, both weakly.
 
     None: it is not simple, and nothing was done.
     """
     arena = None if slot is None else slot.home._arena
-    sole = sole_leases(arena, held, spare)
-    if sole is not None:
-        return sole, False
-    if references(held)[0] - OWN > spare and type(held[0]) is not np.ndarray:
+    found = _arena.sole_leases(arena, held, spare)
+    if found is None:
         return None
-    inside = _inside(held)
-    if inside is None:
+    leases, lent = found
+    if not lent:
+        return leases, None
+    if not all(x.flags.writeable and variables.have(x) for x in lent):
         return None
-    alone = OWN + (inside is not held)
-    owners, lent = [], []
-    for child, count in zip(inside, references(inside), strict=True):
-        if type(child) is np.ndarray:
-            if count > alone + 1 or not child.flags.owndata or child.dtype.hasobject:
-                return None
-            owners.append(child)
-            if count > alone:
-                lent.append(child)
-        elif type(child) not in LEAVES:
-            return None
-    if lent and not _lend(lent, variables):
-        return None
-    if arena is None:
-        return [], bool(lent)
-    leases = [weakref.ref(owner) for owner in owners if arena.contains(owner)]
-    return leases, bool(lent)
-
-
-def _lend(arrays: list[Any], variables: Variables) -> bool:
-    """Make what variables have read-only, if the generator is known to let go."""
-    if not all(x.flags.writeable and variables.have(x) for x in arrays):
-        return False
     if not variables.let_go:
-        variables.watch(arrays)
-        return False
-    for array in arrays:
+        variables.watch(lent)
+        return None
+    for array in lent:
         array.flags.writeable = False
-    return True
+    return leases, [weakref.ref(array) for array in lent]
 
 
-def settle(held: list[Any], slot: Slot | None, slots: Slots | None) -> int:
-    """Make a batch writable that was lent by a generator; return how much is copied.
+def late(lent: list[Any]) -> list[Any]:
+    """Return what the variables of the source still have of a batch.
 
-    Called by the consumer, who has the batch alone, but for the generator.
+    Else only the batch refers to it, since it has not been handed out yet.
     """
-    inside = _inside(held) or []
-    alone = OWN + (inside is not held)
-    late = {}
-    for i, count in enumerate(references(inside)):
-        child = inside[i]
-        if type(child) is not np.ndarray or child.flags.writeable:
-            continue
-        if count > alone:
-            late[i] = child
-        else:
-            child.flags.writeable = True
-    if late:
-        _replace(held, inside, _copies(late, slot, slots))
-    return len(late)
+    arrays = [ref() for ref in lent]
+    counts = references(arrays)
+    return [x for x, count in zip(arrays, counts, strict=True) if count > OWN + 1]
 
 
-def _copies(
-    late: dict[int, Any], slot: Slot | None, slots: Slots | None
-) -> dict[int, Any]:
+def settle(
+    held: list[Any],
+    lent: list[Any],
+    copied: list[Any],
+    slot: Slot | None,
+    slots: Slots | None,
+) -> None:
+    """Make a batch writable that was lent, and replace what is to be copied."""
+    for ref in lent:
+        array = ref()
+        if not any(array is each for each in copied):
+            array.flags.writeable = True
+    if copied:
+        made = _copies(copied, slot, slots)
+        held[0] = _replaced(
+            held[0], {id(x): y for x, y in zip(copied, made, strict=True)}
+        )
+
+
+def _copies(arrays: list[Any], slot: Slot | None, slots: Slots | None) -> list[Any]:
     if slot is None or slots is None:
-        return {i: _arena.copy_out(x) for i, x in late.items()}
+        return [_arena.copy_out(x) for x in arrays]
     with slot.home:
-        made = {i: np.array(x, order="K") for i, x in late.items()}
+        made = [np.array(x, order="K") for x in arrays]
         slots.measure(slot)
-    slot.leases = slot.leases + [weakref.ref(x) for x in made.values()]
+    slot.leases = slot.leases + [weakref.ref(x) for x in made]
     return made
 
 
-def _replace(held: list[Any], inside: list[Any], made: dict[int, Any]) -> None:
-    if inside is held:
-        held[0] = made[0]
-        return
-    items = [made.get(i, x) for i, x in enumerate(inside)]
-    kind = type(held[0])
-    held[0] = dict(zip(held[0], items, strict=True)) if kind is dict else kind(items)
+def _replaced(batch: Any, made: dict[int, Any]) -> Any:
+    kind = type(batch)
+    if kind is dict:
+        return {key: made.get(id(x), x) for key, x in batch.items()}
+    if kind is tuple or kind is list:
+        return kind(made.get(id(x), x) for x in batch)
+    return made[id(batch)]
