@@ -27,6 +27,7 @@ NAMES = (
     "million",
     "workloads",
     "dask",
+    "prefetch",
     "long_run",
 )
 

@@ -29,6 +29,7 @@ METHODS = sorted(
     for kind in (
         *("Workspace", "WorkspaceConfig", "WorkspaceStats", "Array", "Counters"),
         *("NamedStats", "ProcessStats", "StagedStats", "StagedWorkspace", "StageStats"),
+        *("Prefetcher", "PrefetchStats"),
     )
     for klass in getattr(wspace, kind).__mro__
     if klass.__module__.partition(".")[0] == "wspace"
@@ -114,9 +115,10 @@ def test_each_public_object_is_reached_by_one_public_path():
 def test_the_documented_interface_is_there():
     functions = (
         "all_workspaces any_open bytes_for counters current destroy destroy_all detach "
-        "exists get get_debug get_default_config in_scope is_attached is_open is_stale "
-        "keep leverage leverage_or_detach leverage_to migrate names owner scope_out "
-        "scoped set_debug set_default_config stats summary"
+        "detached exists get get_debug get_default_config in_scope is_attached is_open "
+        "is_stale keep leverage leverage_or_detach leverage_to migrate names "
+        "no_prefetch owner prefetch scope_out scoped set_debug set_default_config stats "
+        "summary"
     )
     assert set(functions.split()) == {name for name in NAMES if name.islower()}
     methods = (

@@ -25,7 +25,7 @@ LAYERS = [
     ["_calls"],
     ["_workspace"],
     ["_registry", "_counters", "_process"],
-    ["_scoped", "_staged_stats"],
+    ["_scoped", "_staged_stats", "_prefetch"],
     ["_staged"],
     ["__init__"],
     ["demo", "testing"],

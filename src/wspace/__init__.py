@@ -12,7 +12,8 @@
 ...     state = step(state)
 
 `scoped` and `Workspace` open a scope; `detach`, `keep` and `leverage` take arrays out
-of it; `owner`, `is_stale` and their like ask about an array.
+of it; `owner`, `is_stale` and their like ask about an array. `prefetch` prepares
+batches in a thread.
 """
 
 from importlib.metadata import version as _version
@@ -39,6 +40,10 @@ from wspace._policies import (
     ResetPolicy,
     SpillPolicy,
 )
+from wspace._prefetch.errors import RetainedBatchError, UnsafePrefetchError
+from wspace._prefetch.loader import Prefetcher, prefetch
+from wspace._prefetch.shields import detached, no_prefetch
+from wspace._prefetch.stats import PrefetchStats
 from wspace._process import NamedStats, ProcessStats, bytes_for, stats, summary
 from wspace._registry import (
     all_workspaces,
@@ -83,8 +88,11 @@ __all__ = [
     "LearningPolicy",
     "LocationPolicy",
     "NamedStats",
+    "PrefetchStats",
+    "Prefetcher",
     "ProcessStats",
     "ResetPolicy",
+    "RetainedBatchError",
     "SlotStats",
     "SpillPolicy",
     "StageStats",
@@ -92,6 +100,7 @@ __all__ = [
     "StagedWorkspace",
     "StaleArray",
     "StaleArrayError",
+    "UnsafePrefetchError",
     "Workspace",
     "WorkspaceConfig",
     "WorkspaceError",
@@ -108,6 +117,7 @@ __all__ = [
     "destroy",
     "destroy_all",
     "detach",
+    "detached",
     "exists",
     "get",
     "get_debug",
@@ -122,7 +132,9 @@ __all__ = [
     "leverage_to",
     "migrate",
     "names",
+    "no_prefetch",
     "owner",
+    "prefetch",
     "scope_out",
     "scoped",
     "set_debug",

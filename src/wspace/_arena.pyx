@@ -35,6 +35,7 @@ from wspace._core cimport (
     ws_checked_view,
     ws_copy_out,
     ws_data_of,
+    ws_data_owner,
     ws_handler,
     ws_handler_capsule,
     ws_handler_mark,
@@ -50,6 +51,7 @@ from wspace._core cimport (
     ws_is_stale,
     ws_keep,
     ws_link_of,
+    ws_linked_references,
     ws_make_stale,
     ws_raise_stale,
     ws_StaleArray_Type,
@@ -124,8 +126,24 @@ ws_array_setup(
 
 cdef extern from "Python.h":
     int Py_REFCNT(PyObject *x)
+    PyObject *PyList_GET_ITEM(object items, Py_ssize_t i)
+    Py_ssize_t PyList_GET_SIZE(PyObject *items)
+    PyObject *PyTuple_GET_ITEM(PyObject *items, Py_ssize_t i)
+    Py_ssize_t PyTuple_GET_SIZE(PyObject *items)
+    bint PyDict_Next(PyObject *d, Py_ssize_t *at, PyObject **key, PyObject **value)
+    bint PyTuple_CheckExact(PyObject *x)
+    bint PyList_CheckExact(PyObject *x)
+    bint PyDict_CheckExact(PyObject *x)
+    bint PyLong_CheckExact(PyObject *x)
+    bint PyFloat_CheckExact(PyObject *x)
+    bint PyUnicode_CheckExact(PyObject *x)
+    object PyWeakref_NewRef(object x, PyObject *callback)
     void PyErr_Fetch(PyObject **kind, PyObject **value, PyObject **trace)
     void PyErr_Restore(PyObject *kind, PyObject *value, PyObject *trace)
+
+
+cdef extern from "numpy/arrayobject.h":
+    bint PyArray_Check(PyObject *x)
 
 
 cdef extern from *:
@@ -342,6 +360,21 @@ cdef class Arena:
         if not wsp_arena_is_open(self._ptr):
             end_arrays(self)
         return wsp_arena_recover(self._ptr) == WSP_OK
+
+    def lend(self):
+        """Let checked arrays outlive their cycle, until `take_back`."""
+        self._handler.keeps = True
+
+    def take_back(self, uint64_t generation):
+        """Make stale what was made up to a generation, if it is still the last."""
+        if generation == wsp_arena_generation(self._ptr):
+            self._handler.over = generation
+            ws_make_stale(self._handler)
+
+    def usage(self):
+        """Return (most in use in the open cycle, retained), in bytes."""
+        cdef wsp_stats s = wsp_arena_stats(self._ptr)
+        return s.cycle_high_water, s.retained
 
     @property
     def capacity(self):
@@ -697,6 +730,85 @@ cdef const void *allocation_of(cnp.ndarray x, ws_handler **home) noexcept:
     if data != NULL:
         return data
     return wsp_arena_find(home[0].arena, cnp.PyArray_DATA(x))
+
+
+def data_owner(x):
+    """Return the array at the end of the chain of bases that owns the data, or None."""
+    cdef void *owner = ws_data_owner(x)
+    return None if owner == NULL else <object><PyObject *>owner
+
+
+def checked_view(cnp.ndarray x):
+    """Return a checked array over the same memory."""
+    return ws_checked_view(x)
+
+
+def raw_references(list owners):
+    """Count the references to each owner of data that no valid checked array holds.
+
+    The list itself is to be the only other one who holds them.
+    """
+    return [
+        Py_REFCNT(PyList_GET_ITEM(owners, i)) - 1
+        - ws_linked_references(PyList_GET_ITEM(owners, i))
+        for i in range(len(owners))
+    ]
+
+
+def sole_leases(Arena arena, list held, Py_ssize_t spare):
+    """Return (leases, lent) of a batch to which nobody else refers; None: not so.
+
+    `held` holds the batch and nobody else does, but for `spare` times: an array, or a
+    tuple, list or dict of arrays and numbers. Leases are weak references to its arrays
+    that are of the arena; lent are the arrays that one other refers to.
+    """
+    cdef PyObject *batch = PyList_GET_ITEM(held, 0)
+    cdef PyObject *child = NULL
+    cdef Py_ssize_t i = 0
+    cdef list leases = []
+    cdef list lent = []
+    if not PyArray_Check(batch) and Py_REFCNT(batch) > 1 + spare:
+        return None
+    if PyTuple_CheckExact(batch):
+        for i in range(PyTuple_GET_SIZE(batch)):
+            if not lease_sole(arena, PyTuple_GET_ITEM(batch, i), leases, lent):
+                return None
+    elif PyDict_CheckExact(batch):
+        while PyDict_Next(batch, &i, NULL, &child):
+            if not lease_sole(arena, child, leases, lent):
+                return None
+    elif PyList_CheckExact(batch):
+        for i in range(PyList_GET_SIZE(batch)):
+            if not lease_sole(arena, PyList_GET_ITEM(<object>batch, i), leases, lent):
+                return None
+    elif not lease_sole(arena, batch, leases, lent):
+        return None
+    return leases, lent
+
+
+cdef bint lease_sole(
+    Arena arena, PyObject *item, list leases, list lent
+) except -1:
+    """Refer weakly to an array that at most one other refers to; False: it is not."""
+    cdef cnp.ndarray array
+    if not PyArray_Check(item):
+        return (
+            item == <PyObject *>None or PyLong_CheckExact(item)
+            or PyFloat_CheckExact(item) or PyUnicode_CheckExact(item)
+        )
+    cdef Py_ssize_t count = Py_REFCNT(item)
+    if count > 2:
+        return False
+    array = <cnp.ndarray>item
+    if type(array) is not numpy.ndarray or array.dtype.hasobject:
+        return False
+    if not cnp.PyArray_CHKFLAGS(array, cnp.NPY_ARRAY_OWNDATA):
+        return False
+    if arena is not None and wsp_arena_owns(arena._ptr, cnp.PyArray_DATA(array)):
+        leases.append(PyWeakref_NewRef(array, NULL))
+    if count == 2:
+        lent.append(array)
+    return True
 
 
 def copy_out(cnp.ndarray x):

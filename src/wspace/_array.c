@@ -192,6 +192,16 @@ void ws_make_stale(ws_handler *home) {
   }
 }
 
+Py_ssize_t ws_linked_references(PyObject *owner) {
+  uint64_t made;
+  ws_handler *home = home_of_owner((PyArrayObject *)owner, &made);
+  Py_ssize_t count = 0;
+  for (ws_link *link = home == NULL ? NULL : home->linked; link; link = link->next)
+    if (link->owner == owner)
+      count += PyArray_BASE((PyArrayObject *)array_of(link)) == owner ? 2 : 1;
+  return count;
+}
+
 /* ---- making ---------------------------------------------------------------- */
 
 PyObject *ws_checked_view(PyObject *plain) {

@@ -76,7 +76,10 @@ PyObject *ws_copy_out(PyObject *array);
 /* A plain array over the same memory, which does not count as escaped. */
 PyObject *ws_keep(PyObject *array);
 
-/* Swap the type of every linked array of the cycle. */
+/* How many references to the owner of some data valid checked arrays hold. */
+Py_ssize_t ws_linked_references(PyObject *owner);
+
+/* Swap the type of every linked array. */
 void ws_make_stale(ws_handler *home);
 
 /* Set the exception for the use of a stale array; always NULL. */

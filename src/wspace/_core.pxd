@@ -188,7 +188,9 @@ cdef extern from "_array.h":
     bint ws_is_checked(object x) noexcept
     bint ws_is_stale(object x) noexcept
     ws_link *ws_link_of(object array) noexcept
+    void *ws_data_owner(object array) noexcept
     const void *ws_data_of(object array) noexcept
+    Py_ssize_t ws_linked_references(PyObject *owner) noexcept
     ws_handler *ws_home_of_memory(object array) noexcept
     ws_handler *ws_home_of_separate(object array, uint64_t *made) noexcept
     bint ws_is_made_by(const ws_handler *home, object array) noexcept
