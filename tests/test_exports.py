@@ -117,8 +117,8 @@ def test_the_documented_interface_is_there():
         "all_workspaces any_open bytes_for counters current destroy destroy_all detach "
         "detached exists get get_debug get_default_config in_scope is_attached is_open "
         "is_stale keep leverage leverage_or_detach leverage_to migrate names "
-        "no_prefetch owner prefetch scope_out scoped set_debug set_default_config stats "
-        "summary"
+        "no_prefetch owner prefetch scope_out scoped set_debug set_default_config "
+        "stats summary"
     )
     assert set(functions.split()) == {name for name in NAMES if name.islower()}
     methods = (
