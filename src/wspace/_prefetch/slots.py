@@ -15,13 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from wspace._arena import Arena, raw_references
-from wspace._config import (
-    AllocationPolicy,
-    EscapePolicy,
-    LearningPolicy,
-    SpillPolicy,
-    WorkspaceConfig,
-)
+from wspace._config import WorkspaceConfig
+from wspace._policies import AllocationPolicy, EscapePolicy, LearningPolicy, SpillPolicy
 from wspace._workspace import Workspace
 
 # What a block needs besides what is in use at once, in bytes: its sentinel.
