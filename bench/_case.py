@@ -32,11 +32,13 @@ class Prepared:
     """A variant that is ready to be timed.
 
     `cycle` does one operation for its result, which must be the same, bit for bit, in
-    all variants of the case; None: there is nothing to compare.
+    all variants of the case, or nearly so unless it `is_exact`; None: there is nothing
+    to compare.
     """
 
     loop: Loop
     cycle: Step | None = None
+    is_exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Effort:
     rounds: int  # in each generation
     samples: int  # in each round
     least_ns: int  # of a sample
+    most: int = 1 << 20  # operations in a sample
 
 
 FULL = Effort(generations=3, rounds=9, samples=3, least_ns=1_000_000)
@@ -72,11 +75,13 @@ class Row:
 
     variant: str
     ns: list[float] = field(default_factory=list)
+    generations: int = 0
     faults: int = 0
     operations: int = 0
     system_ns: int = 0
     peak: int = 0  # bytes, above what the worker held before it prepared
     skipped: str = ""
+    failed: bool = False  # skipped, and not for something that is not installed
 
 
 @dataclass
@@ -89,11 +94,12 @@ class Outcome:
     def ratio(self, variant: str, base: str) -> Interval:
         """How many times faster than `base`, round by round."""
         ours, theirs = self.rows[variant].ns, self.rows[base].ns
-        return bootstrap(np.divide(theirs, ours))
+        return bootstrap(np.divide(theirs, ours), self.rows[base].generations)
 
     def more(self, variant: str, base: str) -> Interval:
         """Nanoseconds more than `base`, round by round."""
-        return bootstrap(np.subtract(self.rows[variant].ns, self.rows[base].ns))
+        more = np.subtract(self.rows[variant].ns, self.rows[base].ns)
+        return bootstrap(more, self.rows[base].generations)
 
     def has(self, *variants: str) -> bool:
         return all(v in self.rows and not self.rows[v].skipped for v in variants)
@@ -110,7 +116,6 @@ class Case:
     variants: Sequence[Variant]
     judge: Judge = lambda outcome: ()
     effort: Effort = FULL
-    only_quick: Sequence[str] = ()  # of the variants, in a quick run; empty: all
     needs: Sequence[str] = ()  # modules, else the case is skipped
     compare: bool = True  # refuse variants that compute something else
 
@@ -146,18 +151,22 @@ def loop_of(step: Step) -> Loop:
     return loop
 
 
-def digest(result: Any) -> str:
-    """Hash the bytes of arrays, however nested."""
-    seen = hashlib.sha256()
+def digest(result: Any) -> tuple[str, float]:
+    """Return a hash of arrays, however nested, and the sum of what they hold."""
+    seen, total = hashlib.sha256(), 0.0
     pending = [result]
     while pending:
         item = pending.pop()
         if isinstance(item, Mapping):
+            seen.update(repr(sorted(item)).encode())
             pending += [item[key] for key in sorted(item)]
         elif isinstance(item, tuple | list):
+            seen.update(f"{type(item).__name__} of {len(item)}".encode())
             pending += item
         else:
             array = np.asarray(item)
             seen.update(repr((array.shape, array.dtype.str)).encode())
             seen.update(np.ascontiguousarray(array).tobytes())
-    return seen.hexdigest()
+            if array.dtype.kind in "biuf":
+                total += float(np.abs(array, dtype=float).sum())
+    return seen.hexdigest(), total

@@ -23,7 +23,7 @@ DESCRIPTION = """Compare wspace with every real alternative, side by side.
 
 NAME is a benchmark, a row of one ('chain/12 of 1 MiB'; patterns such as
 'workloads/gray*' do), or a function of yours, FILE.py:FUNCTION, that is called without
-arguments. Without a NAME the whole suite runs, which takes about an hour."""
+arguments. Without a NAME the whole suite runs, which takes half an hour or more."""
 
 EPILOG = """Most figures are ratios to the first row of a case: 1.5 is one and a half
 times as fast. How to read them, and why not to believe them: bench/README.md."""
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add("names", nargs="*", metavar="NAME", help="what to run; all by default")
     add("--list", action="store_true", help="print the names of all rows and end")
     add("--quick", action="store_true", help="only show that it works")
-    add("--cycles", type=int, metavar="N", help="calls of FILE.py:FUNCTION in each row")
+    add("--cycles", type=int, metavar="N", help="timed calls of FILE.py:FUNCTION a row")
     add("--json", type=Path, metavar="FILE", help="save all samples")
     add("--markdown", type=Path, metavar="FILE", help="write a page, lost rows first")
     add("--plot", type=Path, metavar="DIR", help="draw the figures (needs matplotlib)")
@@ -98,7 +98,7 @@ def _main(given: argparse.Namespace) -> int:
             for name, path in pictures.items()
         }
         given.markdown.write_text(_page.render(result, links))
-    return 0
+    return int(any(part.report.failed for part in result.parts))
 
 
 def _list() -> None:
@@ -121,6 +121,8 @@ def _selected(given: argparse.Namespace) -> dict[str, list[Case]]:
     rows: dict[str, list[Case]] = {}
     for name in given.names or _registry.NAMES:
         benchmark, pattern = name, "*"
+        if name.endswith(".py"):
+            raise WrongCommand(f"which function of {name!r}? {name}:FUNCTION")
         if ":" not in name:
             benchmark, _, pattern = name.partition("/")
         found = _registry.load(benchmark)
@@ -170,7 +172,7 @@ def _measure(given: argparse.Namespace) -> Result:
         report = _runner.run(benchmark, rows, given.quick)
         print(text_of(report), flush=True)
         seconds = time.monotonic() - start
-        result.add(name, benchmark.about, report, seconds)
+        result.add(name, benchmark.about, report, seconds, machine())
         if given.json is not None:  # what is measured is not lost
             _result.write(result, given.json)
     if given.quick:

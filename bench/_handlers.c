@@ -48,7 +48,9 @@ static void pass_free(void *ctx, void *ptr, size_t size) {
 static char *base, *top;
 static size_t alive;
 
-static int is_ours(const void *ptr) { return (uintptr_t)ptr - (uintptr_t)base < RANGE; }
+static int is_ours(const void *ptr) {
+  return base != NULL && (uintptr_t)ptr - (uintptr_t)base < RANGE;
+}
 
 static void *bump_malloc(void *ctx, size_t size) {
   (void)ctx;
@@ -78,7 +80,7 @@ static void bump_free(void *ctx, void *ptr, size_t size) {
 /* The old size is not known, but it ends before `top`. */
 static void *bump_realloc(void *ctx, void *ptr, size_t size) {
   if (ptr == NULL) return bump_malloc(ctx, size);
-  if (!is_ours(ptr)) return realloc(ptr, size);
+  if (!is_ours(ptr)) return realloc(ptr, size == 0 ? 1 : size);
   size_t most = (size_t)(top - (char *)ptr);
   void *fresh = bump_malloc(ctx, size);
   if (fresh == NULL) return NULL;
@@ -98,7 +100,7 @@ static int find_next(void) {
   PyObject *capsule = PyDataMem_GetHandler();
   if (capsule == NULL) return -1;
   PyDataMem_Handler *handler = PyCapsule_GetPointer(capsule, "mem_handler");
-  if (handler != NULL) next = handler->allocator;
+  if (handler != NULL && handler != &passthrough) next = handler->allocator;
   Py_DECREF(capsule);
   return handler == NULL ? -1 : 0;
 }
@@ -118,6 +120,10 @@ static int map_range(void) {
 static PyObject *install(PyObject *self, PyObject *name) {
   (void)self;
   int is_bump = PyUnicode_CompareWithASCIIString(name, "bump") == 0;
+  if (!is_bump && PyUnicode_CompareWithASCIIString(name, "passthrough") != 0) {
+    PyErr_Format(PyExc_ValueError, "no handler %R", name);
+    return NULL;
+  }
   if ((is_bump ? map_range() : find_next()) < 0) return NULL;
   PyObject *capsule =
       PyCapsule_New(is_bump ? &bump : &passthrough, "mem_handler", NULL);

@@ -21,11 +21,19 @@ class Interval:
         return f"{self.median:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def bootstrap(values: Sequence[float] | np.ndarray) -> Interval:
-    """Resample (Efron, 1979), with the same draws each time."""
+def bootstrap(values: Sequence[float] | np.ndarray, generations: int = 1) -> Interval:
+    """Resample (Efron, 1979), with the same draws each time.
+
+    The values of a generation come of the same workers and are alike, so generations
+    are drawn first, and then values within them (Davison and Hinkley, 1997, 3.8).
+    """
     values = np.asarray(values, dtype=float)
-    draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
-    low, high = np.percentile(np.median(values[draws], axis=1), [2.5, 97.5])
+    groups = values.reshape(generations, -1)
+    rng = np.random.default_rng(0)
+    which = rng.integers(generations, size=(2000, generations))
+    rounds = rng.integers(groups.shape[1], size=(2000, generations, groups.shape[1]))
+    drawn = groups[which[:, :, None], rounds].reshape(2000, -1)
+    low, high = np.percentile(np.median(drawn, axis=1), [2.5, 97.5])
     return Interval(float(np.median(values)), float(low), float(high))
 
 

@@ -41,7 +41,7 @@ def library(name: str) -> str:
     if compiler is None:
         raise Skip("no C compiler: apt install gcc libc6-dev")
     target = _folder() / f"{name}.so"
-    command = [compiler, "-std=c11", "-O2", "-g", "-shared", "-fPIC", "-D_GNU_SOURCE"]
+    command = [compiler, "-std=c11", "-O3", "-g", "-shared", "-fPIC", "-D_GNU_SOURCE"]
     command += ["-DNDEBUG", "-o", str(target), *SOURCES[name](), "-ldl", "-lpthread"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

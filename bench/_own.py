@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -13,13 +14,15 @@ from types import ModuleType
 from bench import _peers
 from bench._case import Benchmark, Case, Effort, Outcome, Step
 from bench._peers import AGAIN, DEFAULT, MALLOCS, SCOPE, SCOPE_AGAIN
-from bench._report import Report, Verdict
+from bench._report import Report
+from bench._verdicts import not_slower
 from bench._worker import Worker
 
 ABOUT = """a function of yours under wspace and under every malloc.
 
 The function is called without arguments, again and again; a call is a cycle, and in the
-wspace rows a scope is around each. The file is imported anew for each row.
+wspace rows a scope is around each. The file is imported anew for each row. What it
+returns is not compared; what it prints goes to stderr.
 """
 
 
@@ -41,6 +44,7 @@ def _module(file: str) -> ModuleType:
 
 def load(spec: str) -> Step:
     """Import the file, in a worker, and return its function."""
+    gc.enable()  # it may make garbage that only the collector frees
     file, _, name = spec.rpartition(":")
     return getattr(_module(file), name)  # type: ignore[no-any-return]
 
@@ -78,32 +82,29 @@ def check(spec: str) -> None:
 
 
 def effort(cycles: int) -> Effort:
-    """Spread a number of cycles, of each variant, over generations and rounds."""
-    generations, rounds = (2, 9) if cycles >= 36 else (1, max(3, min(cycles, 9)))
-    samples = max(1, cycles // (generations * rounds))
-    return Effort(generations, rounds, min(samples, 5), 1_000_000)
+    """Spread a number of timed calls, of each variant, over generations and rounds."""
+    generations = 2 if cycles >= 36 else 1
+    rounds = max(3, min(9, cycles // generations))
+    most = max(1, cycles // (generations * rounds))
+    return Effort(generations, rounds, samples=1, least_ns=1 << 62, most=most)
 
 
 def advise(report: Report, outcomes: Sequence[Outcome]) -> None:
     """Say which of the mallocs and wspace is worth it."""
     for outcome in outcomes:
+        if not outcome.has(DEFAULT, AGAIN, SCOPE, SCOPE_AGAIN):
+            continue
         noise = outcome.ratio(AGAIN, DEFAULT)
         high = max(noise.high, 1 / noise.low)
         report.notes.append(f"identical code differs by up to {high:.2f} here")
-        peers = [peer for peer in (*MALLOCS[1:], SCOPE) if outcome.has(peer)]
-        gains = {peer: outcome.ratio(peer, DEFAULT) for peer in peers}
-        for peer, gain in gains.items():
+        peers = [peer for peer in MALLOCS if outcome.has(peer)]
+        for peer in (*peers[1:], SCOPE):
+            gain = outcome.ratio(peer, DEFAULT)
             worth = "worth it" if gain.low > high else "not worth it"
             if gain.high < 1 / high:
                 worth = "slower"
             report.notes.append(f"{peer}: {gain} times as fast as default, {worth}")
-        best = max(gains, key=lambda peer: gains[peer].median)
-        claim = f"wspace is not slower than {best}, the best here"
-        if best == SCOPE:
-            claim = "wspace is the best here"
-        if outcome.has(SCOPE, SCOPE_AGAIN):
-            ratio, same = outcome.ratio(SCOPE, best), outcome.ratio(SCOPE_AGAIN, SCOPE)
-            bound = min(same.low, 1 / same.high)
-            numbers = f"{ratio} times as fast, at least {bound:.3f}"
-            holds = ratio.median >= bound
-            report.verdicts.append(Verdict(claim, holds, numbers, outcome.case, best))
+        best = max(peers, key=lambda peer: outcome.ratio(peer, DEFAULT).median)
+        claim = f"wspace is not slower than {best}, the best of the others"
+        pair = (SCOPE_AGAIN, SCOPE)
+        report.verdicts.append(not_slower(outcome, claim, SCOPE, best, pair))

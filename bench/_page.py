@@ -17,13 +17,13 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 INTRODUCTION = """# Benchmarks
 
-Written by `python -m bench --markdown` from one run; do not edit. How to read the
-figures, and the reasons not to believe them: [bench/README.md](../bench/README.md).
+Written by `python -m bench --markdown`; do not edit. How to read the figures, and the
+reasons not to believe them: [bench/README.md](../bench/README.md).
 """
 
 
 def reasons() -> list[dict[str, str]]:
-    """Read why rows are lost: `benchmark`, `row`, `against`, `reason`."""
+    """Read why rows are lost: `benchmark`, `row`, `against` if one, `reason`."""
     return tomllib.loads(REASONS.read_text())["lost"]  # type: ignore[no-any-return]
 
 
@@ -31,7 +31,7 @@ def reason(benchmark: str, verdict: Verdict, known: list[dict[str, str]]) -> str
     for entry in known:
         if (
             entry["benchmark"] == benchmark
-            and entry.get("row", verdict.row) == verdict.row
+            and entry["row"] == verdict.row
             and entry.get("against", verdict.against) == verdict.against
         ):
             return " ".join(entry["reason"].split())
@@ -98,7 +98,9 @@ def _part(part: Part, picture: str | None) -> Iterator[str]:
     yield from _table(part.report)
     for note in part.report.notes:
         yield f"- {note}"
-    yield f"\n`python -m bench {part.name}`, {part.seconds:.0f} s.\n"
+    when, load = part.machine["date"], part.machine["load"]
+    took = f"{part.seconds:.0f} s until {when}, load {load} then"
+    yield f"\n`python -m bench {part.name}`, {took}.\n"
 
 
 def _table(report: Report) -> Iterator[str]:

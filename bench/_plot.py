@@ -60,7 +60,7 @@ def _speeds(entry: Any) -> dict[str, Interval]:
         return {}
     base = rows[0]["ns"]
     return {
-        row["variant"]: bootstrap(np.divide(base, row["ns"]))
+        row["variant"]: bootstrap(np.divide(base, row["ns"]), row["generations"])
         for row in rows
         if len(row["ns"]) == len(base)
     }

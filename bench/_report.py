@@ -39,6 +39,7 @@ class Report:
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     data: list[Any] = field(default_factory=list)
+    failed: bool = False  # a variant that should have run did not
 
 
 def format_ns(ns: float) -> str:

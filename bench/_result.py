@@ -26,6 +26,7 @@ class Part:
     about: str
     seconds: float
     report: Report
+    machine: dict[str, str]
 
 
 @dataclass
@@ -37,8 +38,15 @@ class Result:
     quick: bool
     parts: list[Part] = field(default_factory=list)
 
-    def add(self, name: str, about: str, report: Report, seconds: float) -> None:
-        self.parts.append(Part(name, about, seconds, report))
+    def add(
+        self,
+        name: str,
+        about: str,
+        report: Report,
+        seconds: float,
+        machine: dict[str, str],
+    ) -> None:
+        self.parts.append(Part(name, about, seconds, report, machine))
 
 
 def write(result: Result, path: Path) -> None:
@@ -71,11 +79,15 @@ def _read_one(path: Path) -> Result:
     schema = saved.get("schema") if isinstance(saved, dict) else None
     if schema != SCHEMA:
         raise Unusable(f"{path} has schema {schema}, not {SCHEMA}: measure again")
-    parts = [_part(part) for part in saved["parts"]]
-    return Result(saved["machine"], saved["command"], saved["quick"], parts)
+    try:
+        parts = [_part(part) for part in saved["parts"]]
+        return Result(saved["machine"], saved["command"], saved["quick"], parts)
+    except (KeyError, TypeError) as error:
+        raise Unusable(f"{path} is not what --json saves: {error!r}") from error
 
 
 def _part(saved: dict[str, Any]) -> Part:
     report = Report(**saved["report"])
     report.verdicts = [Verdict(**verdict) for verdict in saved["report"]["verdicts"]]
-    return Part(saved["name"], saved["about"], saved["seconds"], report)
+    found = saved["name"], saved["about"], saved["seconds"], report
+    return Part(*found, saved["machine"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import random
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ import numpy as np
 from bench._case import QUICK, Benchmark, Case, Count, Effort, Outcome, Row, Skip
 from bench._report import Report, format_count, format_ns, format_size
 from bench._worker import Worker, WorkerError
+
+AGAIN = " again (A/A)"
 
 HEADINGS = (
     "case",
@@ -67,12 +70,7 @@ def absent(modules: Sequence[str]) -> str | None:
 
 def measure(benchmark: str, case: Case, quick: bool) -> Outcome:
     effort = QUICK if quick else case.effort
-    chosen = [
-        variant
-        for variant in case.variants
-        if not (quick and case.only_quick) or variant.name in case.only_quick
-    ]
-    outcome = Outcome(case.name, {v.name: Row(v.name) for v in chosen})
+    outcome = Outcome(case.name, {v.name: Row(v.name) for v in case.variants})
     for generation in range(effort.generations):
         with contextlib.ExitStack() as stack:
             start = _Start(benchmark, case, outcome)
@@ -86,44 +84,53 @@ class _Start:
 
     def __init__(self, benchmark: str, case: Case, outcome: Outcome) -> None:
         self._names = benchmark, case.name
-        self._compares = case.compare
-        self._variants = [v for v in case.variants if v.name in outcome.rows]
+        self._variants = case.variants
         self._outcome = outcome
 
     def workers(self, stack: contextlib.ExitStack) -> dict[str, Worker]:
         workers = {}
         for variant in self._variants:
-            try:
-                extra = variant.environment()
-            except Skip as reason:
-                self._outcome.rows[variant.name].skipped = str(reason)
+            row = self._outcome.rows[variant.name]
+            if row.failed:
                 continue
-            workers[variant.name] = stack.enter_context(Worker(extra))
-        for name, worker in workers.items():  # they import side by side
-            worker.check_preload()
-            worker.send("prepare", *self._names, name)
-        results = {name: self._ready(name, w) for name, w in workers.items()}
-        if self._compares:
-            refuse_different("/".join(self._names), results)
+            try:
+                worker = stack.enter_context(Worker(variant.environment()))
+                worker.check_preload()
+                worker.send("prepare", *self._names, variant.name)  # side by side
+                workers[variant.name] = worker
+            except Skip as reason:
+                row.skipped = str(reason)
+            except WorkerError as error:
+                self._fail(row, error)
+        results = {}
+        for name in list(workers):
+            try:
+                results[name] = workers[name].receive()
+            except WorkerError as error:
+                self._fail(self._outcome.rows[name], error)
+                del workers[name]
+        refuse_different("/".join(self._names), results)
         return workers
 
-    def _ready(self, name: str, worker: Worker) -> list[str] | None:
-        try:
-            return worker.receive()  # type: ignore[no-any-return]
-        except WorkerError as error:
-            where = "/".join(self._names)
-            raise WorkerError(f"{where}, {name}: {error}") from None
+    def _fail(self, row: Row, error: WorkerError) -> None:
+        """Note that a variant does not run; the others go on."""
+        print(f"{'/'.join(self._names)}, {row.variant}: {error}", file=sys.stderr)
+        row.skipped, row.failed = str(error).rpartition("\n")[2], True
 
 
-def refuse_different(where: str, results: Mapping[str, list[str] | None]) -> None:
-    """Compare the digests of variants; None: not to be compared."""
+def refuse_different(where: str, results: Mapping[str, Any]) -> None:
+    """Compare what variants computed: whether exactly, and digests; None: nothing."""
     known = {name: result for name, result in results.items() if result is not None}
     base = next(iter(known), None)
-    for name, result in known.items():
-        if base is not None and result != known[base]:
-            raise DifferentResults(
-                f"{where}: {name!r} does not compute what {base!r} does"
-            )
+    if base is None:
+        return
+    for name, (is_exact, found) in known.items():
+        for ours, theirs in zip(found, known[base][1], strict=True):
+            near = math.isclose(ours[1], theirs[1], rel_tol=1e-3)
+            if not near or (is_exact and ours[0] != theirs[0]):
+                raise DifferentResults(
+                    f"{where}: {name!r} does not compute what {base!r} does"
+                )
 
 
 def _sample(
@@ -131,7 +138,7 @@ def _sample(
 ) -> None:
     counts = {}
     for name, worker in workers.items():
-        counts[name] = worker.ask("calibrate", effort.least_ns)
+        counts[name] = worker.ask("calibrate", effort.least_ns, effort.most)
         worker.ask("sample", counts[name], 2)  # malloc and arena settle
     for _ in range(effort.rounds):
         for name in order.sample(list(workers), len(workers)):
@@ -141,23 +148,30 @@ def _sample(
             row.faults += sum(faults for _, faults, _ in samples)
             row.system_ns += sum(system for _, _, system in samples)
             row.operations += n * len(samples)
+    for name in workers:
+        outcome.rows[name].generations += 1
     for name, worker in workers.items():
         outcome.rows[name].peak = max(outcome.rows[name].peak, worker.ask("peak"))
 
 
 def add(report: Report, outcome: Outcome) -> None:
     """Add the rows of an outcome to a report."""
-    base = next(iter(outcome.rows))
+    first = next(iter(outcome.rows))
     for name, row in outcome.rows.items():
         if row.skipped:
-            report.rows.append((outcome.case, name, f"skipped ({row.skipped})"))
+            word = "failed" if row.failed else "skipped"
+            report.rows.append((outcome.case, name, f"{word} ({row.skipped})"))
+            report.failed |= row.failed
             continue
+        # The same code once more is compared with itself.
+        base = name.removesuffix(AGAIN) if name.endswith(AGAIN) else first
+        ratio = str(outcome.ratio(name, base)) if outcome.has(base) else "-"
         report.rows.append(
             (
                 outcome.case,
                 name,
                 format_ns(float(np.median(row.ns))),
-                "1" if name == base else str(outcome.ratio(name, base)),
+                "1" if name == first else ratio,
                 format_count(row.faults / row.operations),
                 format_ns(row.system_ns / row.operations),
                 format_size(row.peak),

@@ -11,6 +11,9 @@ from bench._case import Loop, digest
 from bench._system import page_faults, peak_resident, reset_peak, system_ns
 from bench._worker import has_mapped, serve
 
+# Whether it is exact, and what came of each cycle: its hash and its sum.
+Results = tuple[bool, list[tuple[str, float]]]
+
 COMPARED = 3  # cycles: the one that learns, the first in the block, a steady one
 
 
@@ -20,36 +23,39 @@ class Session:
     _loop: Loop
     _floor: int
 
-    def prepare(self, benchmark: str, case: str, variant: str) -> list[str] | None:
-        """Get ready; return the digests of the first results."""
+    def prepare(self, benchmark: str, case: str, variant: str) -> Results | None:
+        """Get ready; return what came of the first cycles."""
         chosen = _registry.variant(benchmark, case, variant)
         compares = _registry.row(benchmark, case).compare
         reset_peak()
         self._floor = peak_resident()
         prepared = chosen.prepare()
         self._loop = prepared.loop
-        results = None
+        found = []
         if prepared.cycle is not None:
             # One by one: a result may be a buffer that the next cycle writes to.
-            look = digest if compares else id
-            found = [look(prepared.cycle()) for _ in range(COMPARED)]
-            results = found if compares else None
+            for _ in range(COMPARED):
+                result = prepared.cycle()
+                if compares:
+                    found.append(digest(result))
+                del result
         self._loop(1)
-        return results
+        reset_peak()  # what prepared it is over
+        return (prepared.is_exact, found) if found else None
 
-    def calibrate(self, least_ns: int) -> int:
+    def calibrate(self, least_ns: int, most: int) -> int:
         """Return how many operations take as long as that.
 
         All variants take about as long, so that they are interrupted as often.
         """
         n = 1
-        while n < 1 << 20:
+        while n < most:
             start = time.perf_counter_ns()
             self._loop(n)
             if time.perf_counter_ns() - start >= least_ns:
                 break
             n *= 2
-        return n
+        return min(n, most)
 
     def sample(self, n: int, times: int) -> list[tuple[int, int, int]]:
         """Return nanoseconds, page faults and the system's nanoseconds of each."""

@@ -17,7 +17,7 @@ def not_slower(
     same, ratio = outcome.ratio(*control), outcome.ratio(variant, base)
     bound = min(same.low, 1 / same.high)
     text = f"{ratio} times as fast; A/A {same}, so at least {bound:.3f}"
-    too_noisy = ratio.median < 1 and bound < WORST_CONTROL
+    too_noisy = bound <= ratio.median < 1 and bound < WORST_CONTROL
     holds = None if too_noisy else ratio.median >= bound
     return Verdict(claim, holds, text, outcome.case, base)
 

@@ -14,6 +14,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -35,11 +36,18 @@ _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
 }
 
+# What would change a variant behind its back.
+_TUNING = re.compile(
+    r"LD_PRELOAD|GLIBC_TUNABLES|(MALLOC|MIMALLOC|TCMALLOC)_\w+|PYTHONMALLOC"
+    r"|PYTHONOPTIMIZE|NUMPY_MADVISE_HUGEPAGE|WSPACE|WSPACE_DEBUG"
+)
+
 
 def environment(extra: Mapping[str, str] = NOTHING) -> dict[str, str]:
-    """Return the environment of a worker."""
+    """Return the environment of a worker: ours, less what tunes memory."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, **_ENVIRONMENT, "PYTHONPATH": path, **extra}
+    kept = {k: v for k, v in os.environ.items() if _TUNING.fullmatch(k) is None}
+    return {**kept, **_ENVIRONMENT, "PYTHONPATH": path, **extra}
 
 
 class WorkerError(Exception):
@@ -96,7 +104,10 @@ class Worker:
 
 
 def has_mapped(library: str) -> bool:
-    return Path(library).name in Path("/proc/self/maps").read_text()
+    # The loader finds a bare name; the system shows where a link leads.
+    path = Path(library)
+    name = path.resolve().name if path.is_absolute() else path.name
+    return name in Path("/proc/self/maps").read_text()
 
 
 def serve(functions: Mapping[str, Callable[..., object]]) -> None:

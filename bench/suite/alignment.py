@@ -25,14 +25,13 @@ def prepare(size: int, offset: int) -> Prepared:
 
 
 def case(size: int) -> Case:
-    at = partial(partial, prepare, size)
     return Case(
         f"12 of {format_size(size)}",
         [
-            Variant("16 bytes", at(16)),
-            Variant("16 bytes again (A/A)", at(16)),
-            Variant("32 bytes", at(32)),
-            Variant("64 bytes", at(0)),
+            Variant("16 bytes", partial(prepare, size, 16)),
+            Variant("16 bytes again (A/A)", partial(prepare, size, 16)),
+            Variant("32 bytes", partial(prepare, size, 32)),
+            Variant("64 bytes", partial(prepare, size, 0)),
         ],
     )
 

@@ -33,10 +33,12 @@ MOST_RESIDENT = 2.0
 MOST_GROWTH = 1.02
 
 
-def program(cycles: int, in_workspace: bool, tuned: bool) -> dict[str, Any]:
+def program(cycles: int, in_workspace: bool, malloc: str) -> dict[str, Any]:
     """Run all cycles; return what was resident above the start, at each moment."""
-    if tuned:
+    if malloc == _peers.TUNED:
         _peers.tune_malloc()
+    elif malloc == _peers.WARMED:
+        _peers.warm_malloc()
     rng = np.random.default_rng(0)
     workspace = wspace.Workspace("bench")
     scope = workspace if in_workspace else contextlib.nullcontext()
@@ -62,14 +64,15 @@ def program(cycles: int, in_workspace: bool, tuned: bool) -> dict[str, Any]:
     }
 
 
-PEERS: dict[str, tuple[str | None, bool, bool]] = {
-    # preloaded, in a workspace, tuned by mallopt
-    _peers.DEFAULT: (None, False, False),
-    _peers.TUNED: (None, False, True),
-    _peers.JEMALLOC: (_peers.JEMALLOC, False, False),
-    _peers.MIMALLOC: (_peers.MIMALLOC, False, False),
-    _peers.TCMALLOC: (_peers.TCMALLOC, False, False),
-    _peers.SCOPE: (None, True, False),
+# What is preloaded, and whether it is in a workspace.
+PEERS: dict[str, tuple[str | None, bool]] = {
+    _peers.DEFAULT: (None, False),
+    _peers.WARMED: (None, False),
+    _peers.TUNED: (None, False),
+    _peers.JEMALLOC: (_peers.JEMALLOC, False),
+    _peers.MIMALLOC: (_peers.MIMALLOC, False),
+    _peers.TCMALLOC: (_peers.TCMALLOC, False),
+    _peers.SCOPE: (None, True),
 }
 
 
@@ -95,7 +98,7 @@ def measure(quick: bool) -> Report:
     report = Report(
         ["peer", "alive at once", *WHEN, "most", "faults", "time"],
     )
-    for name, (preload, *options) in PEERS.items():
+    for name, (preload, in_workspace) in PEERS.items():
         try:
             extra = _peers.preload(preload) if preload else NOTHING
             extra = _peers.needs_glibc() or extra if name == _peers.TUNED else extra
@@ -105,7 +108,9 @@ def measure(quick: bool) -> Report:
         with Worker(extra) as worker:
             worker.check_preload()
             cycles = QUICK_CYCLES if quick else CYCLES
-            figures = worker.ask("call", "long_run", "program", cycles, *options)
+            figures = worker.ask(
+                "call", "long_run", "program", cycles, in_workspace, name
+            )
         seen = figures["resident"]
         moments = [seen[0], seen[len(seen) // 2], seen[-1], max(seen)]
         report.rows.append(

@@ -27,11 +27,12 @@ CYCLES, QUICK_CYCLES = 1_000_000, 20_000
 TURNS = 20
 ELEMENTS = 4097
 PERCENTILES = (50, 90, 99, 99.9)
-NO_SCOPE, CAPTURED, CHECKED = "none", "captured", "checked"
+NO_SCOPE, WARM, CAPTURED, CHECKED = "none", "warm", "captured", "checked"
 
 PEERS = {
     _peers.DEFAULT: (NO_SCOPE, None),
     _peers.AGAIN: (NO_SCOPE, None),
+    _peers.WARMED: (WARM, None),
     _peers.JEMALLOC: (NO_SCOPE, _peers.JEMALLOC),
     _peers.MIMALLOC: (NO_SCOPE, _peers.MIMALLOC),
     _peers.TCMALLOC: (NO_SCOPE, _peers.TCMALLOC),
@@ -48,7 +49,9 @@ class Cycles:
     def prepare(self, kind: str) -> None:
         a, b = np.linspace(0, 1, ELEMENTS), np.linspace(1, 2, ELEMENTS)
         workspace = wspace.Workspace("bench")
-        scope = contextlib.nullcontext() if kind == NO_SCOPE else workspace
+        scope = workspace if kind == CAPTURED else contextlib.nullcontext()
+        if kind == WARM:
+            _peers.warm_malloc()
 
         def plain() -> np.ndarray:
             with scope:
