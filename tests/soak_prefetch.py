@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Prefetch many batches of series of different lengths, and compare every bit.
 
-Run as ``python tests/soak_prefetch.py 1000000``. The series are the Japanese vowels that
-come with aeon, 640 utterances of 7 to 29 steps, if it is installed, else drawn ones of
-the same lengths. Batches are kept at random, for as long as that.
+Run as ``python tests/soak_prefetch.py 1000000``. The series are the Japanese vowels
+that come with aeon, 640 utterances of 7 to 29 steps, if it is installed, else drawn
+ones of the same lengths. Batches are kept at random, for as long as that.
 """
 
 import importlib.util

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Batches per second of `wspace.prefetch` against a queue and a thread by hand.
 
-The source makes a batch of the size in the name, a fresh array computed from another one, as
+The source makes a batch of the size in the name, an array computed from another one, as
 a data loader does, and a small one of labels; the consumer adds it up. "returned": by a
 function, as ``map(load, keys)`` gives it. "yielded": from a variable of a generator,
 which still has it while it waits. By hand: ``queue.Queue(2)``, a thread, new arrays.
@@ -16,6 +16,7 @@ for one another is what is asked about: on a busy machine it says little.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import queue
 import threading
@@ -113,10 +114,8 @@ class Passes:
 
 def counts() -> tuple[int, int]:
     mallocs = 0
-    try:
+    with contextlib.suppress(ValueError):  # it is not preloaded
         mallocs = ctypes.c_ulong.in_dll(ctypes.CDLL(None), "bench_mallocs").value
-    except ValueError:
-        pass  # not preloaded
     return page_faults(), mallocs
 
 
