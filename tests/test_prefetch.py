@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Prefetching: the batches of a source, in their order, prepared in a thread."""
 
+import contextvars
 import dataclasses
 import threading
 from typing import NamedTuple
@@ -161,6 +162,13 @@ def test_the_source_runs_where_no_scope_is_open():
         for _ in wspace.prefetch(source):
             assert wspace.current().name == "consumer"
     assert seen == [1, 1, 1, 1]  # that of the slot
+
+
+def test_the_source_runs_in_an_empty_context():
+    variable = contextvars.ContextVar("variable", default="empty")
+    variable.set("the consumer's")
+    (seen,) = wspace.prefetch(variable.get() for _ in range(1))
+    assert seen == "empty"
 
 
 def test_the_consumer_has_no_scope_of_the_producer():

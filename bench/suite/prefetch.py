@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Batches per second of `wspace.prefetch` against a queue and a thread by hand.
 
-The source makes a batch of the size in the name, a fresh array computed from another
-one, as a data loader does, and a small one of labels; the consumer adds it up.
-"returned": by a function, as ``map(load, keys)`` gives it. "yielded": from a variable
-of a generator, which still has it while it waits. By hand: ``queue.Queue(2)``, a
-thread, new arrays.
+The source makes a batch of the size in the name, an array computed from another one, as
+a data loader does, and a small one of labels; the consumer adds it up. "returned": by a
+function, as ``map(load, keys)`` gives it. "yielded": from a variable of a generator,
+which still has it while it waits. By hand: ``queue.Queue(2)``, a thread, new arrays.
 
 Claims: no size has less than 0.95 of the batches by hand, from 1 MiB it has more; and
 steady batches take no page fault and no malloc of 1 KiB or more (less than one in a

@@ -56,7 +56,7 @@ class Producer:
         self._lends = plan.lifetime is Lifetime.BORROW
         self._copies = plan.lifetime is Lifetime.COPY
         self._seen = Seen()
-        self._variables = Variables(iter(()))
+        self._variables = Variables(iter(()), tally)
         self._number = 0
 
     def start(self, number: int) -> threading.Thread:
@@ -103,7 +103,7 @@ class Producer:
 
     def _make_all(self) -> None:
         batches = iter(self._open_source())
-        self._variables = Variables(batches)
+        self._variables = Variables(batches, self._tally)
         spare = int(type(batches) in _KEEP_THEIR_TUPLE)
         while self._channel.await_permit(self._tally):
             start = time.perf_counter()

@@ -22,10 +22,16 @@ from typing import Any
 import numpy as np
 
 from wspace import _arena
+from wspace._arena import Arena
 from wspace._prefetch.slots import Slot, Slots
+from wspace._prefetch.stats import Tally
 
 # Hold no arrays and are skipped at once.
 LEAVES = {type(None), bool, int, float, complex, str, bytes, np.int64, np.float64}
+
+
+# What is copied at once, in bytes: it costs less than to find out whether it must be.
+_CHEAP = 1 << 16
 
 
 def references(found: list[Any]) -> list[int]:
@@ -40,9 +46,10 @@ OWN = references([object()])[0]
 class Variables:
     """Those of the generator that is the source; None of any other source."""
 
-    def __init__(self, batches: Iterator[Any]) -> None:
+    def __init__(self, batches: Iterator[Any], tally: Tally) -> None:
         self._batches: Any = batches if type(batches) is GeneratorType else None
         self.let_go = False  # of each array, when they are asked for the next
+        self.tally = tally
         self._watched: list[Any] = []  # weakly: what they had when last asked
 
     def look(self) -> None:
@@ -81,6 +88,9 @@ def adopt(
     leases, lent = found
     if not lent:
         return leases, None
+    if sum(x.nbytes for x in lent) <= _CHEAP:
+        variables.tally.copies += len(lent)
+        return _copied(held, lent, leases, arena), None
     if not all(x.flags.writeable and variables.have(x) for x in lent):
         return None
     if not variables.let_go:
@@ -89,6 +99,18 @@ def adopt(
     for array in lent:
         array.flags.writeable = False
     return leases, [weakref.ref(array) for array in lent]
+
+
+def _copied(
+    held: list[Any], lent: list[Any], leases: list[Any], arena: Arena | None
+) -> list[Any]:
+    """Copy what others refer to; return the leases of the batch then."""
+    made = {id(x): np.array(x, order="K") for x in lent}
+    held[0] = _replaced(held[0], made)
+    if arena is None:
+        return []
+    leases = [ref for ref in leases if id(ref()) not in made]
+    return leases + [weakref.ref(x) for x in made.values() if arena.contains(x)]
 
 
 def late(lent: list[Any]) -> list[Any]:
