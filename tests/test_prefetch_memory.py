@@ -13,6 +13,9 @@ def full(i, size=20_000):
     return np.full(size, float(i))
 
 
+LARGE = 60_000  # elements: not copied at once
+
+
 def values(batches):
     return [float(x[0]) for x in batches]
 
@@ -204,7 +207,7 @@ def test_memory_of_others_is_copied():
 def test_what_a_generator_binds_anew_is_not_copied_when_it_has_let_go():
     def source():
         for i in range(60):
-            x = full(i)
+            x = full(i, LARGE)
             yield x, i
 
     loader = wspace.prefetch(source)
@@ -227,7 +230,7 @@ def test_a_generator_that_lingers_over_a_batch_gets_a_copy_made():
 
     def source():
         for i in range(4):
-            x = full(i)
+            x = full(i, LARGE)
             yield x
             if i == 2:
                 asked.wait(10)
@@ -248,7 +251,7 @@ def test_a_generator_that_lingers_over_a_batch_gets_a_copy_made():
 def test_a_generator_that_writes_into_what_it_gave_is_told():
     def source():
         for i in range(20):
-            x = full(i)
+            x = full(i, LARGE)
             yield x
             if i == 9:
                 x[:] = -1.0

@@ -117,7 +117,7 @@ TestSlots.settings = settings(
 def test_a_consumer_sees_every_batch_whatever_it_keeps(
     seed, depth, lifetime, form, most
 ):
-    sizes = np.random.default_rng(seed).integers(1, 20_000, 60).tolist()
+    sizes = np.random.default_rng(seed).integers(1, 60_000, 60).tolist()
     loader = wspace.prefetch(SOURCES[form](sizes), depth, lifetime=lifetime)
     choose = random.Random(seed)
     kept, number = [], 0

@@ -89,8 +89,10 @@ class Epoch(Iterator[Any]):
         if still and self._next is None:
             del still  # they are counted again
             limit = min(_LINGER_S, 2 * self._channel.took_s + _SPARE_S)
+            start = time.perf_counter()
             with contextlib.suppress(Empty):
                 self._next = self._channel.batches.get(timeout=limit)
+            self._tally.consumer_wait_s += time.perf_counter() - start
             still = late(lent)
         settle(found.held, lent, still, found.slot, self._slots)
         found.lent = None

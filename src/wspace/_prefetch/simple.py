@@ -31,7 +31,7 @@ LEAVES = {type(None), bool, int, float, complex, str, bytes, np.int64, np.float6
 
 
 # What is copied at once, in bytes: it costs less than to find out whether it must be.
-_CHEAP = 1 << 16
+_CHEAP = 1 << 18
 
 
 def references(found: list[Any]) -> list[int]:
