@@ -18,8 +18,9 @@ typedef struct wsp_tally {
 struct wsp_arena {
   /* hot: read by every allocation */
   _Atomic(wsp_thread *)
-      owner;      /* who works without the lock; NULL: everybody takes it */
-  wsp_heap *heap; /* of the block; NULL: none yet */
+      owner; /* who works without the lock; NULL: everybody takes it */
+  _Atomic(struct wsp_scratch *) scratch; /* of raw allocations; NULL: none yet */
+  wsp_heap *heap;                        /* of the block; NULL: none yet */
   size_t granule;
   uint64_t serial; /* of the last allocation, goes up for ever */
   _Atomic uint64_t generation;
@@ -43,6 +44,8 @@ struct wsp_arena {
   bool untidy;    /* something died that a cycle's end or begin can make use of */
   uint32_t epoch; /* the process it was made in */
   atomic_uint refs, holds;
+  struct wsp_scratch *orphans; /* of cycles that others ended; until the arena dies */
+  uint64_t id;
   wsp_lock *lock;
   size_t initial, max_block, limit;
   wsp_source source;
