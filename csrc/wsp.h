@@ -47,6 +47,10 @@
 extern "C" {
 #endif
 
+#ifdef WSP_SHARED /* a library is being built that shows these functions */
+#pragma GCC visibility push(default)
+#endif
+
 #if defined(__GNUC__)
 #define WSP_NODISCARD __attribute__((warn_unused_result))
 #else
@@ -295,6 +299,10 @@ size_t wsp_arena_resident(wsp_arena *arena);
 
 /* Walk every block and check each invariant; for tests.  OWNER or IDLE. */
 bool wsp_arena_check(wsp_arena *arena);
+
+#ifdef WSP_SHARED
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

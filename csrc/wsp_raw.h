@@ -30,6 +30,10 @@
 extern "C" {
 #endif
 
+#ifdef WSP_SHARED
+#pragma GCC visibility push(default)
+#endif
+
 /* Take `size` bytes, aligned as the arena says, 64 at least.  Size 0 gives a unique
  * pointer.  Errors: WSP_EFULL, WSP_ENOMEM, WSP_EOVERFLOW, WSP_EBUSY (in a cleanup). */
 WSP_NODISCARD wsp_status wsp_raw_alloc(wsp_arena *arena, size_t size, void **out);
@@ -141,6 +145,10 @@ WSP_NODISCARD wsp_status wsp_pool_give(wsp_pool *pool, wsp_arena *arena);
 
 /* Errors: WSP_EBUSY (a living thread has one), and nothing is done. */
 WSP_NODISCARD wsp_status wsp_pool_free(wsp_pool *pool);
+
+#ifdef WSP_SHARED
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -15,6 +15,7 @@ CSRC = ROOT / "csrc"
 LAYERS = [
     ["_core"],  # declarations of the C core
     ["_errors"],
+    ["_status"],
     ["_sizes"],
     ["_config", "_stats", "_of_thread"],
     ["_arena"],
@@ -26,6 +27,8 @@ LAYERS = [
     ["_registry"],
     ["_scoped"],
     ["__init__"],
+    ["foreign"],
+    ["numba"],
     ["demo"],
     ["__main__"],
 ]
@@ -213,5 +216,5 @@ def test_python_modules_use_public_numpy_only(path):
 
 def test_python_knows_no_pointer():
     for path in sources(".py"):
-        if module_of(path) not in ("demo",):
+        if module_of(path) not in ("demo", "foreign", "numba"):
             assert "ctypes" not in path.read_text(), path
