@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Raw allocations: misuse is a status and no change; limits, pins, cleanups, pools. */
-#include <limits.h>
-
 #include "support.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define DEAD(ptr, size) (__asan_region_is_poisoned((ptr), (size)) != NULL)
+#else
+#define DEAD(ptr, size) ((void)(ptr), (void)(size), true)
+#endif
 
 static void *raw(wsp_arena *arena, size_t size) {
   void *ptr = NULL;
@@ -347,6 +352,26 @@ static void a_steady_cycle_has_one_pad_and_asks_upstream_for_nothing(void) {
   wsp_arena_unref(arena);
 }
 
+static void dead_ranges_are_poisoned(void) {
+  wsp_arena *arena = make_arena_of(MIB, 0);
+  enter(arena);
+  wsp_mark mark = mark_of(arena);
+  char *first = raw(arena, 1000), *second = raw(arena, 1000);
+  memset(second, 1, 1000);
+  CHECK(DEAD(second + 1000, 1)); /* behind its end */
+  CHECK_EQ(wsp_raw_extend(arena, second, 100), WSP_OK);
+  CHECK(DEAD(second + 100, 1));
+  CHECK_EQ(wsp_raw_free_last(arena, second), WSP_OK);
+  CHECK(DEAD(second, 1));
+  CHECK_EQ(wsp_rewind(arena, &mark), WSP_OK);
+  CHECK(DEAD(first, 1) && DEAD(first + 999, 1));
+  CHECK(raw(arena, 1000) == first);
+  memset(first, 2, 1000);
+  (void)leave(arena);
+  CHECK(DEAD(first, 1) && DEAD(first + 999, 1));
+  wsp_arena_unref(arena);
+}
+
 /* ---- cleanups ------------------------------------------------------------ */
 
 static char said[32];
@@ -438,6 +463,7 @@ int main(void) {
   a_reference_outlives_the_arena();
   an_adopted_allocation_is_an_ordinary_one();
   a_steady_cycle_has_one_pad_and_asks_upstream_for_nothing();
+  dead_ranges_are_poisoned();
   cleanups_run_last_first_when_their_memory_ends();
   a_pool_lends_and_learns();
   return CHECK_SUMMARY();
