@@ -28,6 +28,8 @@ typedef enum wsp_status {
   WSP_EBUSY,     /* the arena is open; the allocation is pinned; cleanups are running */
   WSP_ECLOSED,   /* the arena was closed for good */
   WSP_EFORKED,   /* the arena belongs to the process that this one was forked from */
+  WSP_EFILE,     /* the system refuses a file */
+  WSP_EHELD,     /* something lives in the slot of the ring whose turn it is */
   WSP_EORDER     /* not the last allocation, or not the innermost scope */
 } wsp_status;
 

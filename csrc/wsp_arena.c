@@ -5,10 +5,10 @@
 #include "wsp_scratch.h"
 
 const char *wsp_status_name(wsp_status status) {
-  static const char *const names[] = {"WSP_OK",      "WSP_ENOMEM",    "WSP_EFULL",
-                                      "WSP_EINVAL",  "WSP_EOVERFLOW", "WSP_ETHREAD",
-                                      "WSP_ESTALE",  "WSP_EBUSY",     "WSP_ECLOSED",
-                                      "WSP_EFORKED", "WSP_EORDER"};
+  static const char *const names[] = {
+      "WSP_OK",      "WSP_ENOMEM", "WSP_EFULL", "WSP_EINVAL",  "WSP_EOVERFLOW",
+      "WSP_ETHREAD", "WSP_ESTALE", "WSP_EBUSY", "WSP_ECLOSED", "WSP_EFORKED",
+      "WSP_EFILE",   "WSP_EHELD",  "WSP_EORDER"};
   size_t i = (size_t)status;
   return i < sizeof names / sizeof *names ? names[i] : "unknown";
 }

@@ -91,6 +91,9 @@ void wsp_place_publish(wsp_arena *arena);
 
 /* ---- wsp_alloc.c ----------------------------------------------------------- */
 
+/* A chunk for raw allocations, whose headers lie in it, too: never in a block that
+ * holds data only.  Excused, and not counted as an allocation. */
+WSP_NODISCARD wsp_status wsp_chunk_take(wsp_arena *arena, size_t size, wsp_chunk **out);
 /* Give a live chunk back; needs the lock, or the owner. */
 void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk);
 /* Free what other threads have pushed; false: nothing. */

@@ -16,7 +16,7 @@ static wsp_chunk *find_in_pad(const wsp_scratch *s, uint32_t i, const char *ptr)
   size_t offset = (size_t)(ptr - pad->first);
   if (offset % s->granule != sizeof(wsp_chunk) % s->granule) return NULL;
   if (offset < sizeof(wsp_chunk)) return NULL;
-  wsp_chunk *chunk = wsp_chunk_of(ptr);
+  wsp_chunk *chunk = (wsp_chunk *)((uintptr_t)ptr - sizeof *chunk);
   wsp_unbury(chunk, sizeof *chunk); /* for all it may be inside dead data */
   if (chunk->state != WSP_IN_PAD || chunk->next != (const void *)s) return NULL;
   return wsp_serial_is_live(s, chunk->serial) ? chunk : NULL;

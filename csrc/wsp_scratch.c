@@ -208,14 +208,10 @@ void wsp_pads_drop(wsp_arena *arena, wsp_scratch *s, uint32_t keep) {
 
 /* A pad over a fresh allocation of `bytes`. */
 static wsp_status pad_add(wsp_arena *arena, wsp_scratch *s, size_t bytes) {
-  void *data;
-  wsp_status status = wsp_arena_alloc(arena, bytes, 0, 0, &data);
+  wsp_chunk *chunk;
+  wsp_status status = wsp_chunk_take(arena, bytes, &chunk);
   if (status != WSP_OK) return status;
-  wsp_arena_excuse(arena, data); /* its end is nobody's mistake */
-  arena->tally.allocations -= 1; /* what is taken from it is counted */
-  WSP_SUB(arena->allocations, 1);
   pad_leave(s);
-  wsp_chunk *chunk = wsp_chunk_of(data);
   char *first = (char *)chunk + arena->granule, *end = (char *)chunk + chunk->span;
   wsp_bury(first, (size_t)(end - first));
   s->pads[s->pad_count++] =

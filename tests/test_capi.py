@@ -16,7 +16,8 @@ import wspace
 
 CHECKED, PLAIN, FORTRAN, ZERO = 0, 1, 2, 4
 STATUSES = (
-    "OK ENOMEM EFULL EINVAL EOVERFLOW ETHREAD ESTALE EBUSY ECLOSED EFORKED EORDER"
+    "OK ENOMEM EFULL EINVAL EOVERFLOW ETHREAD ESTALE EBUSY ECLOSED EFORKED EFILE "
+    "EHELD EORDER"
 )
 STATUSES = STATUSES.split()
 STATUS = {name: number for number, name in enumerate(STATUSES)}
@@ -271,6 +272,7 @@ def test_every_status_has_its_exception(consumer, ws, name, named):
         "EFULL": wspace.WorkspaceFullError,
         "EINVAL": ValueError,
         "EOVERFLOW": OverflowError,
+        "EFILE": OSError,
         "ESTALE": wspace.StaleArrayError,
     }.get(name, wspace.WorkspaceStateError)
     with pytest.raises(expected) as caught:

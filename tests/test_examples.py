@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import venv
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def fresh(tmp_path_factory):
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet"]
-    run(*pip, ROOT, "Cython", "setuptools", folder=folder)
+    run(*pip, ROOT, "Cython", "setuptools", "numba", folder=folder)
     run(*pip, "--no-deps", "heartpy", folder=folder)  # for its data
     shutil.copytree(EXAMPLES, folder / "examples")
     run(python, "setup.py", "-q", "build_ext", "--inplace", folder=folder / "examples")
@@ -51,11 +50,10 @@ def test_the_compiled_examples_run(fresh):
     assert dense["faults_malloc"] > 1000
 
 
-def test_the_numba_example_runs():
-    numba = pytest.importorskip("numba")
-    assert numba
-    script = EXAMPLES / "numba_function" / "envelope.py"
-    assert run(sys.executable, script, folder=EXAMPLES).startswith("peak 0.98")
+def test_the_numba_example_runs(fresh):
+    folder, python = fresh
+    said = run(python, "numba_function/envelope.py", folder=folder)
+    assert said.startswith("peak 0.98")
 
 
 def test_the_core_builds_and_runs_without_python(tmp_path):

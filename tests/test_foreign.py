@@ -6,6 +6,7 @@ import ctypes
 import os
 import threading
 
+import cffi
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ import wspace
 from wspace import foreign
 from wspace.numba import mark
 
-OK, EINVAL, EOVERFLOW, ETHREAD, ESTALE, EORDER = 0, 3, 4, 5, 6, 10
+OK, EINVAL, EOVERFLOW, ETHREAD, ESTALE, EORDER = 0, 3, 4, 5, 6, 12
 SIZE, POINTER = ctypes.c_size_t, ctypes.c_void_p
 
 
@@ -102,7 +103,6 @@ def test_the_child_of_a_fork_gets_a_status(ws):
 
 
 def test_cffi_reaches_the_same_memory(ws):
-    cffi = pytest.importorskip("cffi")
     ffi = cffi.FFI()
     ffi.cdef("typedef int (*alloc_fn)(uintptr_t arena, size_t size, void **out);")
     function = ffi.cast("alloc_fn", foreign.functions()["alloc"])
@@ -117,7 +117,7 @@ def test_cffi_reaches_the_same_memory(ws):
 
 
 def test_numba_takes_scratch_memory_and_rewinds_it(ws):
-    numba = pytest.importorskip("numba")
+    numba = pytest.importorskip("numba", exc_type=ImportError)
     from wspace.numba import checkpoint, rewind, take
 
     @numba.njit
@@ -144,7 +144,7 @@ def test_numba_takes_scratch_memory_and_rewinds_it(ws):
 
 
 def test_numba_says_that_there_is_no_room(ws):
-    numba = pytest.importorskip("numba")
+    numba = pytest.importorskip("numba", exc_type=ImportError)
     from wspace.numba import take
 
     @numba.njit

@@ -22,6 +22,8 @@ cdef extern from "wspace/wsp_abi.h" nogil:
         WSP_EBUSY
         WSP_ECLOSED
         WSP_EFORKED
+        WSP_EFILE
+        WSP_EHELD
         WSP_EORDER
 
     ctypedef struct wsp_arena:

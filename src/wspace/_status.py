@@ -18,12 +18,15 @@ _SAID = {
     "WSP_ECLOSED": "cannot enter {}: it was closed",
     "WSP_EFORKED": "cannot use {}: it belongs to the process that this one was forked "
     "from",
+    "WSP_EFILE": "the system refused the file of {}",
+    "WSP_EHELD": "cannot use {}: something lives in the slot whose turn it is",
     "WSP_EORDER": "cannot free or close out of order in {}: only the last allocation, "
     "only the innermost scope",
 }
 _KINDS: dict[str, type[Exception]] = {
     "WSP_EINVAL": ValueError,
     "WSP_EOVERFLOW": OverflowError,
+    "WSP_EFILE": OSError,
 }
 
 
