@@ -16,7 +16,7 @@ STUBS := $(wildcard src/wspace/*.pyi)
 # Less what `cython -a` leaves beside the .pyx.
 C := $(filter-out $(PYX:.pyx=.c),$(wildcard csrc/*.[ch] src/wspace/*.[ch] \
        src/wspace/include/wspace/capi.h tests/c/*.[ch] tests/capi/*.c examples/*/*.c \
-       examples/*/*.cpp))
+       examples/*/*.cpp bench/*.c))
 PROSE := $(wildcard *.md csrc docs src tests bench dev examples Makefile .ci/run)
 DEMO_ARGS ?= --scale 1 --cycles 20
 

@@ -1,11 +1,13 @@
 """The two extension modules; all other facts are in pyproject.toml.
 
-Two environment variables choose another build than the release:
+Three environment variables choose another build than the release:
 
 WSPACE_SANITIZE
     Sanitizers to compile and link with, for example ``address,undefined``.
 WSPACE_DEBUG_BUILD
     ``1``: assertions on, dead memory filled.  A sanitized build is a debug build.
+WSPACE_VALGRIND
+    ``1``: tell Valgrind, whose headers are needed, what memory is dead.
 """
 
 import os
@@ -18,6 +20,8 @@ from setuptools import Extension, setup
 SANITIZE = os.environ.get("WSPACE_SANITIZE", "")
 DEBUG = os.environ.get("WSPACE_DEBUG_BUILD") == "1"
 
+VALGRIND = os.environ.get("WSPACE_VALGRIND") == "1"
+
 compile_args = ["-std=c11", "-fvisibility=hidden", "-pthread"]
 link_args = ["-pthread"]
 if SANITIZE or DEBUG:
@@ -28,9 +32,12 @@ else:
 if SANITIZE:
     compile_args += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
     link_args += [f"-fsanitize={SANITIZE}"]
+if VALGRIND:
+    compile_args.append("-DWSP_VALGRIND")
 
 # setuptools does not notice changed flags, so each build has its own objects.
 flavor = SANITIZE.replace(",", "-") or ("debug" if DEBUG else "release")
+flavor += "-valgrind" if VALGRIND else ""
 
 
 def extension(name: str, sources: list[str]) -> Extension:

@@ -22,10 +22,12 @@ NAMES = (
     "cycles",
     "footprint",
     "linger",
+    "modes",
     "instructions",
     "million",
     "workloads",
     "dask",
+    "prefetch",
     "long_run",
 )
 

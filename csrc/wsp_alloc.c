@@ -21,7 +21,7 @@ static wsp_status refuse(wsp_arena *arena, size_t size, wsp_status status) {
  * unused memory began before: what lies beyond its header was zero if the heap is. */
 static void *hand_out(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk, size_t size,
                       uint32_t flags, uint32_t site, const char *dirty) {
-  char *data = wsp_data(chunk);
+  char *data = wsp_heap_data(heap, chunk);
   chunk->size = size;
   chunk->generation = arena->open_generation;
   chunk->serial = ++arena->serial;
@@ -37,8 +37,8 @@ static void *hand_out(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk, size_t
   tally->size += size;
   tally->allocations += 1;
   WSP_ADD(arena->allocations, 1);
-  wsp_unbury(data, size);
   if (flags & WSP_ZERO) {
+    wsp_unbury(data, size);
     size_t clear = size;
     if (heap->zeroed) {
       const char *clean = dirty + sizeof(wsp_chunk);
@@ -46,6 +46,8 @@ static void *hand_out(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk, size_t
       if (clear > size) clear = size;
     }
     memset(data, 0, clear);
+  } else {
+    wsp_unbury_fresh(data, size);
   }
   if (WSP_UNLIKELY((flags & WSP_RAW) || (arena->flags & WSP_RECORD))) {
     if (flags & WSP_RAW) chunk->flags |= WSP_IS_RAW;
@@ -104,16 +106,19 @@ static wsp_status take_outside(wsp_arena *arena, wsp_need need, size_t size,
 static WSP_NOINLINE wsp_status alloc_slow(wsp_arena *arena, wsp_need need, size_t size,
                                           uint32_t flags, uint32_t site, void **out) {
   wsp_status placed = WSP_OK;
-  if (arena->heap == NULL && arena->initial != 0) {
+  size_t first = arena->ring == NULL ? arena->initial : wsp_ring_wants(arena);
+  if (arena->heap == NULL && first != 0) {
     wsp_lock_take(arena->lock);
-    placed = wsp_place_block(arena, arena->initial);
+    placed = wsp_place_block(arena, first);
+    if (arena->ring != NULL) wsp_ring_adopt(arena);
     wsp_lock_give(arena->lock);
   }
   (void)wsp_drain(arena);
   wsp_heap *heap = arena->heap;
   if (heap != NULL) {
     const char *dirty = heap->dirty;
-    wsp_chunk *chunk = wsp_heap_take(heap, need);
+    wsp_chunk *chunk = heap->map.file == NULL ? wsp_heap_take(heap, need)
+                                              : wsp_heap_take_file(heap, need, size);
     if (chunk != NULL) {
       *out = hand_out(arena, heap, chunk, size, flags, site, dirty);
       return WSP_OK;
@@ -132,7 +137,7 @@ wsp_status wsp_arena_alloc(wsp_arena *arena, size_t size, uint32_t flags, uint32
   if (WSP_UNLIKELY(!wsp_need_of(size, arena->granule, &need)))
     return refuse(arena, size, WSP_EOVERFLOW);
   wsp_heap *heap = arena->heap;
-  if (WSP_LIKELY(heap != NULL)) {
+  if (WSP_LIKELY(heap != NULL && heap->shift == 0)) {
     const char *dirty = heap->dirty;
     wsp_chunk *chunk = wsp_heap_take(heap, need);
     if (WSP_LIKELY(chunk != NULL)) {
@@ -145,12 +150,19 @@ wsp_status wsp_arena_alloc(wsp_arena *arena, size_t size, uint32_t flags, uint32
 
 wsp_status wsp_chunk_take(wsp_arena *arena, size_t size, wsp_chunk **out) {
   void *data;
-  wsp_status status = wsp_arena_alloc(arena, size, 0, 0, &data);
+  wsp_need need;
+  wsp_status status;
+  if (arena->file == NULL)
+    status = wsp_arena_alloc(arena, size, 0, 0, &data);
+  else if (!wsp_need_of(size, arena->granule, &need))
+    status = refuse(arena, size, WSP_EOVERFLOW);
+  else /* the file holds what arrays hold, and nothing else */
+    status = take_outside(arena, need, size, 0, 0, &data);
   if (status != WSP_OK) return status;
   wsp_arena_excuse(arena, data); /* its end is nobody's mistake */
   arena->tally.allocations -= 1; /* what is taken from it is counted */
   WSP_SUB(arena->allocations, 1);
-  *out = wsp_chunk_of(data);
+  *out = wsp_chunk_of(arena, data);
   return WSP_OK;
 }
 
@@ -169,13 +181,29 @@ static void uncount(wsp_arena *arena, wsp_heap *heap, wsp_chunk *chunk) {
     if (excused) tally->excused_live -= 1, tally->excused_size -= chunk->size;
   } else {
     WSP_SUB(arena->retained, chunk->size);
-    if (!excused) WSP_SUB(arena->escaped, chunk->size);
+    if (!excused && arena->ring == NULL) WSP_SUB(arena->escaped, chunk->size);
   }
   if (WSP_UNLIKELY(heap->outside)) {
     heap->touched = true;
     WSP_SUB(arena->outside_used, chunk->span);
     if (chunk->flags & WSP_SPILL) WSP_SUB(arena->spilled, chunk->span);
   }
+}
+
+/* What dead memory holds: the byte that makes a NaN of every floating-point type. */
+enum { POISON = 0xFF };
+
+/* Of the data of an allocation, `size` bytes as asked; `span` more or less. */
+static void lay_to_rest(const wsp_arena *arena, const wsp_heap *heap, void *data,
+                        size_t size, size_t span) {
+  bool is_file = heap->map.file != NULL, poisons = arena->flags & WSP_POISON_ON_FREE;
+  if (WSP_LIKELY(!(arena->flags & (WSP_ZERO_ON_FREE | WSP_POISON_ON_FREE)))) {
+    if (WSP_ASAN || !is_file) wsp_bury(data, span); /* a file keeps its bytes */
+    return;
+  }
+  if (arena->flags & WSP_ZERO_ON_FREE || !is_file)
+    memset(data, poisons && !is_file ? POISON : 0, size);
+  if (poisons) wsp_forbid(data, span);
 }
 
 /* A survivor of a retired block dies: its pages go back.  The block itself follows at
@@ -198,10 +226,8 @@ void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk) {
   wsp_heap *heap = arena->heaps[chunk->heap];
   if (WSP_UNLIKELY(chunk->flags & WSP_LISTED)) wsp_list_remove(arena, chunk);
   uncount(arena, heap, chunk);
-  if (WSP_UNLIKELY(arena->flags & WSP_ZERO_ON_FREE))
-    memset(wsp_data(chunk), 0, chunk->size);
-  else
-    wsp_bury(wsp_data(chunk), chunk->span - arena->granule);
+  lay_to_rest(arena, heap, wsp_heap_data(heap, chunk), chunk->size,
+              wsp_heap_room(heap, chunk));
   if (WSP_UNLIKELY(heap->retired)) {
     free_retired(arena, heap, chunk);
     return;
@@ -210,7 +236,8 @@ void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk) {
 }
 
 /* The arena may be open on another thread, which does not take the lock: push the chunk
- * on a list, linked through the dead data. */
+ * on a list, linked through what is behind its header: the dead data, and nothing where
+ * headers lie apart. */
 static void push_remote(wsp_arena *arena, wsp_chunk *chunk) {
   wsp_chunk **link = wsp_data(chunk);
   wsp_unbury(link, sizeof *link);
@@ -250,7 +277,7 @@ static WSP_NOINLINE void free_elsewhere(wsp_arena *arena, wsp_chunk *chunk) {
 
 void wsp_arena_free(wsp_arena *arena, void *ptr) {
   if (WSP_UNLIKELY(ptr == NULL)) return;
-  wsp_chunk *chunk = wsp_chunk_of(ptr);
+  wsp_chunk *chunk = wsp_chunk_of(arena, ptr);
   if (WSP_LIKELY(wsp_owned_by_me(arena)))
     wsp_chunk_free(arena, chunk);
   else
@@ -260,13 +287,14 @@ void wsp_arena_free(wsp_arena *arena, void *ptr) {
 /* ---- resize ---------------------------------------------------------------- */
 
 bool wsp_arena_try_resize(wsp_arena *arena, void *ptr, size_t size) {
-  wsp_chunk *chunk = wsp_chunk_of(ptr);
+  wsp_chunk *chunk = wsp_chunk_of(arena, ptr);
   wsp_need need;
   if (!wsp_owned_by_me(arena) || chunk->generation != arena->open_generation)
     return false;
   if (!wsp_need_of(size, arena->granule, &need)) return false;
   wsp_heap *heap = arena->heaps[chunk->heap];
   size_t old_span = chunk->span, old_size = chunk->size;
+  if (heap->map.file != NULL) return false; /* it could end behind the file */
   if (need.span != old_span) {
     if (heap->outside || !wsp_heap_resize_top(heap, chunk, need)) return false;
     WSP_ADD(heap->used, need.span - old_span); /* wraps when smaller, and back */
@@ -277,12 +305,9 @@ bool wsp_arena_try_resize(wsp_arena *arena, void *ptr, size_t size) {
   chunk->size = size;
   arena->tally.size += size - old_size;
   if (chunk->flags & WSP_EXCUSED) arena->tally.excused_size += size - old_size;
-  if (size > old_size) {
-    wsp_unbury((char *)ptr + old_size, size - old_size);
-  } else if (arena->flags & WSP_ZERO_ON_FREE) {
-    memset((char *)ptr + size, 0, old_size - size);
-  } else {
-    wsp_bury((char *)ptr + size, old_size - size);
-  }
+  if (size > old_size)
+    wsp_unbury_fresh((char *)ptr + old_size, size - old_size);
+  else
+    lay_to_rest(arena, heap, (char *)ptr + size, old_size - size, old_size - size);
   return true;
 }

@@ -5,15 +5,34 @@
 
 #include "wsp_heap.h"
 
+enum { WSP_POISON_ON_FREE = 1u << 16 }; /* a flag besides those of wsp.h */
+
 /* Figures of the open cycle.  "size" sums bytes as asked, "used" spans. */
 typedef struct wsp_tally {
-  _Atomic size_t used, peak, spilled_peak;
+  _Atomic size_t used, spilled_peak;
+  _Atomic size_t peak;    /* since the cycle began, or the peak was taken */
+  _Atomic size_t earlier; /* what it was before that */
   size_t live, size;
   size_t excused_live, excused_size;
   size_t carried; /* by survivors in the block when the cycle began */
   uint64_t allocations;
   bool outside; /* something was served while there was no block */
 } wsp_tally;
+
+typedef struct wsp_slot_state {
+  wsp_heap *heap; /* NULL: none yet */
+  uint64_t generation, cycles, held;
+  size_t high_water;
+} wsp_slot_state;
+
+/* invariant: the heap of the arena is NULL or that of the slot `at` */
+typedef struct wsp_ring {
+  size_t count, at; /* at: the slot whose turn was last */
+  size_t size;      /* that blocks should have; 0: not known yet */
+  uint64_t held_turn;
+  bool outside; /* the last cycle has no slot: something lived in it */
+  wsp_slot_state slots[];
+} wsp_ring;
 
 struct wsp_arena {
   /* hot: read by every allocation */
@@ -30,6 +49,12 @@ struct wsp_arena {
   bool learns; /* no block yet, and none is wanted before the first resize */
   _Atomic uint64_t allocations;
 
+  /* the range of a file that is mapped, and from data there to its header, wrapping */
+  _Atomic uintptr_t mapped;
+  _Atomic size_t mapped_size;
+  uintptr_t mapped_shift;
+  wsp_file *file; /* owned reference until the arena is closed; NULL: none */
+
   /* who owns an address: the window, or with `beside` blocks outside it, the table */
   _Atomic uintptr_t window;
   _Atomic size_t window_size, beside;
@@ -39,6 +64,7 @@ struct wsp_arena {
   wsp_heap **heaps;  /* index -> heap, with holes */
   wsp_heap *outside; /* the heap that spills go to first; NULL: none yet */
   wsp_heap *spare;   /* an emptied block, for the next move */
+  wsp_ring *ring;    /* owned; NULL: none */
   uint16_t heaps_room;
   bool in_cycle, closed;
   bool untidy;    /* something died that a cycle's end or begin can make use of */
@@ -52,6 +78,7 @@ struct wsp_arena {
 
   _Atomic uint64_t cycles, spills, escaped_count;
   _Atomic size_t high_water, last_high_water;
+  _Atomic size_t peak; /* of the cycles that ended since the peak was taken */
   _Atomic size_t capacity, spilled, retained, escaped, outside_used, reserved, blocks;
   wsp_refusal refusal;
 };
@@ -62,9 +89,27 @@ static inline bool wsp_owned_by_me(const wsp_arena *arena) {
   return owner != NULL && owner == wsp_self;
 }
 
+static inline bool wsp_in_file(const wsp_arena *arena, const void *ptr) {
+  size_t size = WSP_GET(arena->mapped_size);
+  return (uintptr_t)ptr - WSP_GET(arena->mapped) < size;
+}
+
+/* The header of an allocation. */
+static inline wsp_chunk *wsp_chunk_of(const wsp_arena *arena, const void *data) {
+  uintptr_t at = (uintptr_t)data - sizeof(wsp_chunk);
+  if (WSP_UNLIKELY(wsp_in_file(arena, data))) at -= arena->mapped_shift;
+  return (wsp_chunk *)at;
+}
+
 static inline bool wsp_in_window(const wsp_arena *arena, const void *ptr) {
   size_t size = WSP_GET(arena->window_size);
   return (uintptr_t)ptr - WSP_GET(arena->window) < size;
+}
+
+/* Most bytes in use at once by the open cycle. */
+static inline size_t wsp_cycle_peak(const wsp_arena *arena) {
+  size_t peak = WSP_GET(arena->tally.peak), earlier = WSP_GET(arena->tally.earlier);
+  return peak > earlier ? peak : earlier;
 }
 
 /* As wsp_arena_owns, inline for those who ask about every small array that dies. */
@@ -88,6 +133,20 @@ void wsp_place_drop_all(wsp_arena *arena);             /* retire or drop every h
 void wsp_place_tidy_retired(wsp_arena *arena); /* drop those without survivors */
 /* Bring what the statistics say of the blocks up to date. */
 void wsp_place_publish(wsp_arena *arena);
+
+/* ---- wsp_ring.c ------------------------------------------------------------ */
+
+bool wsp_ring_new(wsp_arena *arena, size_t count); /* false: no memory */
+/* The rest needs the lock.  Take a slot for the cycle that begins: WSP_OK, WSP_EHELD.
+ */
+WSP_NODISCARD wsp_status wsp_ring_take(wsp_arena *arena);
+void wsp_ring_end_cycle(wsp_arena *arena, const wsp_cycle *cycle);
+/* Size of the block that the open cycle should have; 0: none. */
+size_t wsp_ring_wants(const wsp_arena *arena);
+void wsp_ring_adopt(wsp_arena *arena); /* the arena's heap is the present slot's */
+void wsp_ring_forget(wsp_arena *arena, wsp_heap *heap);
+void wsp_ring_resize(wsp_arena *arena, size_t size);
+bool wsp_ring_check(const wsp_arena *arena);
 
 /* ---- wsp_alloc.c ----------------------------------------------------------- */
 

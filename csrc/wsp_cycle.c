@@ -27,14 +27,15 @@ void wsp_tidy(wsp_arena *arena) {
 
 /* What a block would have had to hold: all at once, or, where it was large enough for
  * that and its free ranges were not, what was spilled on top of it. */
-static size_t need_of(const wsp_arena *arena) {
+static size_t fit_of(const wsp_arena *arena) {
   const wsp_tally *tally = &arena->tally;
-  size_t capacity = WSP_GET(arena->capacity), spilled = WSP_GET(tally->spilled_peak);
-  size_t all = WSP_GET(tally->peak) + tally->carried;
+  size_t capacity = arena->heap == NULL ? 0 : arena->heap->capacity;
+  size_t spilled = WSP_GET(tally->spilled_peak);
+  size_t all = wsp_cycle_peak(arena) + tally->carried;
   size_t extra = arena->granule + sizeof(wsp_chunk);
-  if (capacity == 0) return all == 0 ? 0 : all + extra;
-  if (spilled == 0) return capacity;
-  return all > capacity ? all + extra : capacity + spilled + extra;
+  if (tally->allocations == 0) return 0;
+  return capacity == 0 || all > capacity || spilled == 0 ? all + extra
+                                                         : capacity + spilled + extra;
 }
 
 void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
@@ -45,22 +46,27 @@ void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
     wsp_list_rewind(arena, 0);
     wsp_list_forget(arena);
   }
-  size_t peak = WSP_GET(tally->peak);
+  size_t peak = wsp_cycle_peak(arena), since = WSP_GET(tally->peak);
+  bool escapes = arena->ring == NULL; /* there it is meant to live on */
+  bool unspilled = arena->heap != NULL && WSP_GET(tally->spilled_peak) == 0;
   *out = (wsp_cycle){.generation = arena->open_generation,
                      .high_water = peak,
-                     .need = need_of(arena),
+                     .need = unspilled ? WSP_GET(arena->capacity) : fit_of(arena),
+                     .fit = fit_of(arena),
                      .spilled = WSP_GET(tally->spilled_peak),
                      .carried = tally->carried,
-                     .escaped = tally->size - tally->excused_size,
-                     .escaped_count = tally->live - tally->excused_live,
+                     .escaped = escapes ? tally->size - tally->excused_size : 0,
+                     .escaped_count = escapes ? tally->live - tally->excused_live : 0,
                      .allocations = tally->allocations,
                      .outside = tally->outside};
+  if (arena->ring != NULL) wsp_ring_end_cycle(arena, out);
   WSP_ADD(arena->retained, tally->size);
   WSP_ADD(arena->escaped, out->escaped);
   WSP_ADD(arena->escaped_count, out->escaped_count);
   WSP_ADD(arena->cycles, 1);
   WSP_SET(arena->last_high_water, peak);
   if (peak > WSP_GET(arena->high_water)) WSP_SET(arena->high_water, peak);
+  if (since > WSP_GET(arena->peak)) WSP_SET(arena->peak, since);
   memset(tally, 0, sizeof *tally);
   arena->open_generation = 0;
   arena->in_cycle = false;
@@ -96,6 +102,9 @@ wsp_status wsp_arena_enter(wsp_arena *arena) {
   if (status == WSP_OK && arena->closed) status = WSP_ECLOSED;
   if (status == WSP_OK) {
     if (wsp_drain(arena) || arena->untidy) wsp_tidy(arena);
+    if (arena->ring != NULL) status = wsp_ring_take(arena);
+  }
+  if (status == WSP_OK) {
     wsp_heap *heap = arena->heap;
     if (heap != NULL) {
       arena->tally.carried = WSP_GET(heap->used);

@@ -32,13 +32,13 @@ unsigned wsp_class_of_span(size_t span, size_t granule) {
 }
 
 /* Chunks without room for data are in no bin; they wait for a neighbor to be freed. */
-static bool is_binned(const wsp_chunk *chunk, size_t granule) {
-  return chunk->span > granule;
+static bool is_binned(const wsp_fit *fit, const wsp_chunk *chunk, size_t granule) {
+  return chunk->span + fit->tight > granule;
 }
 
 void wsp_fit_insert(wsp_fit *fit, wsp_chunk *chunk, size_t granule) {
-  if (!is_binned(chunk, granule)) return;
-  unsigned cls = wsp_class_of_span(chunk->span, granule);
+  if (!is_binned(fit, chunk, granule)) return;
+  unsigned cls = wsp_class_of_span(chunk->span + fit->tight, granule);
   assert(cls < WSP_CLASSES);
   chunk->prev = NULL;
   chunk->next = fit->bins[cls];
@@ -49,8 +49,8 @@ void wsp_fit_insert(wsp_fit *fit, wsp_chunk *chunk, size_t granule) {
 }
 
 void wsp_fit_remove(wsp_fit *fit, wsp_chunk *chunk, size_t granule) {
-  if (!is_binned(chunk, granule)) return;
-  unsigned cls = wsp_class_of_span(chunk->span, granule);
+  if (!is_binned(fit, chunk, granule)) return;
+  unsigned cls = wsp_class_of_span(chunk->span + fit->tight, granule);
   if (chunk->next != NULL) chunk->next->prev = chunk->prev;
   if (chunk->prev != NULL) {
     chunk->prev->next = chunk->next;

@@ -32,12 +32,10 @@ void wsp_heap_extend(wsp_heap *heap, size_t capacity) {
   heap->capacity = capacity;
   heap->end = heap->first + room / heap->granule * heap->granule;
   heap->quick_bytes_most = capacity / 4;
-#if WSP_ASAN
   char *unused = heap->dirty != NULL ? heap->dirty : heap->first;
   unused += sizeof(wsp_chunk);
   char *to = heap->block.base + heap->block.committed;
-  if (unused < to) wsp_bury(unused, (size_t)(to - unused));
-#endif
+  if (unused < to) wsp_forbid(unused, (size_t)(to - unused));
 }
 
 /* Nothing is handed out. */
@@ -265,9 +263,7 @@ void wsp_heap_clear(wsp_heap *heap) {
   assert(WSP_GET(heap->live) == 0 && WSP_GET(heap->used) == 0);
   if (heap->quick_count != 0) quick_empty(heap, false);
   wsp_fit_clear(&heap->fit);
-#if WSP_ASAN
-  wsp_bury(heap->first, (size_t)(heap->dirty - heap->first));
-#endif
+  wsp_forbid(heap->first, (size_t)(heap->dirty - heap->first));
   /* Not one large range, which would be bumped through before anything is merged: every
    * cycle is packed as tightly as the first. */
   start_fresh(heap);
@@ -325,17 +321,16 @@ size_t wsp_heap_purge(wsp_heap *heap, wsp_source *source) {
 
 wsp_chunk *wsp_heap_find(wsp_heap *heap, const char *ptr) {
   char *at = heap->first;
-  while (at < heap->virgin && at <= ptr) {
+  while (at < heap->virgin) {
     if (at == heap->bump && heap->bump != heap->limit) {
       at = heap->limit;
       continue;
     }
     wsp_chunk *chunk = (wsp_chunk *)at;
+    const char *data = wsp_heap_data(heap, chunk);
+    if (ptr < data) return NULL;
+    if (chunk->state == WSP_LIVE && (size_t)(ptr - data) < chunk->size) return chunk;
     at += chunk->span;
-    const char *data = wsp_data(chunk);
-    if (ptr < data || ptr >= at) continue;
-    return chunk->state == WSP_LIVE && (size_t)(ptr - data) < chunk->size ? chunk
-                                                                          : NULL;
   }
   return NULL;
 }
@@ -348,12 +343,14 @@ static bool check_bins(const wsp_heap *heap, size_t free_chunks) {
     bool bit = (heap->fit.map[cls / 64] >> (cls % 64)) & 1u;
     if (bit != (heap->fit.bins[cls] != NULL)) return false;
     for (const wsp_chunk *c = heap->fit.bins[cls]; c != NULL; c = c->next) {
-      if (c->state != WSP_FREE || wsp_class_of_span(c->span, heap->granule) != cls)
+      if (c->state != WSP_FREE ||
+          wsp_class_of_span(c->span + heap->fit.tight, heap->granule) != cls)
         return false;
       ++binned;
     }
     for (const wsp_chunk *c = heap->quick[cls]; c != NULL; c = c->next) {
-      if (c->state != WSP_QUICK || wsp_class_of_span(c->span, heap->granule) != cls)
+      if (c->state != WSP_QUICK ||
+          wsp_class_of_span(c->span + heap->fit.tight, heap->granule) != cls)
         return false;
       ++quick;
       quick_bytes += c->span;
@@ -381,7 +378,7 @@ bool wsp_heap_check(const wsp_heap *heap) {
     if (!after_range && chunk->prev_span != prev_span) return false;
     if (is_free && (prev_free || after_range)) return false;
     if (chunk->state == WSP_LIVE) ++live, used += chunk->span;
-    if (is_free && chunk->span > heap->granule) ++free_chunks;
+    if (is_free && chunk->span + heap->fit.tight > heap->granule) ++free_chunks;
     prev_span = chunk->span;
     prev_free = is_free;
     after_range = false;

@@ -43,11 +43,8 @@ typedef struct wsp_chunk {
 } wsp_chunk;
 _Static_assert(sizeof(wsp_chunk) == 64, "the header is one cache line");
 
+/* What lies behind the header: the data, but in a heap over a file. */
 static inline void *wsp_data(wsp_chunk *chunk) { return (char *)chunk + sizeof *chunk; }
-
-static inline wsp_chunk *wsp_chunk_of(const void *data) {
-  return (wsp_chunk *)((uintptr_t)data - sizeof(wsp_chunk));
-}
 
 /* Classes: sizes in granules, exact below 32, then 16 to each doubling, so that
  * rounding wastes 1/16 at most.  A bin of free chunks holds those whose data is at
@@ -56,6 +53,7 @@ static inline wsp_chunk *wsp_chunk_of(const void *data) {
 enum { WSP_CLASSES = 624, WSP_WORDS = (WSP_CLASSES + 63) / 64 };
 
 typedef struct wsp_fit {
+  size_t tight;     /* by how much spans are less than the granule and the data */
   uint32_t summary; /* bit w: map[w] is not 0 */
   uint64_t map[WSP_WORDS];
   wsp_chunk *bins[WSP_CLASSES];
@@ -95,10 +93,13 @@ typedef struct wsp_heap {
   size_t quick_bytes, quick_count, quick_bytes_most;
   _Atomic size_t used, live;
   char *first, *virgin, *end; /* end: the last place for the sentinel */
-  char *dirty; /* >= virgin; beyond the header there nothing was ever handed out */
+  char *dirty;     /* >= virgin; beyond the header there nothing was ever handed out */
+  uintptr_t shift; /* over a file: from behind a header to its data, wrapping; else 0 */
   wsp_block block;
   size_t capacity; /* bytes of the block in use for chunks, at most what is committed */
+  wsp_mapping map; /* of a heap over a file: its block is the headers */
   uint16_t index;
+  uint16_t slot;    /* of a ring, from 1; 0: of none */
   bool zeroed;      /* memory beyond `dirty` reads as zero */
   bool outside;     /* serves spills */
   const char *warm; /* brought into memory up to here; NULL: not asked for */
@@ -115,6 +116,10 @@ typedef struct wsp_heap {
  * room for one header. */
 void wsp_heap_init(wsp_heap *heap, wsp_block block, size_t capacity, size_t granule,
                    bool zeroed);
+/* The same over a file.  Headers lie apart from the data, at the same distances, so a
+ * span is the data alone; and it is not rounded to its class, so that an array as large
+ * as the file fits: hence no quick bins. */
+void wsp_heap_init_file(wsp_heap *heap, wsp_mapping map, size_t granule);
 /* Use more of the block, committed too. */
 void wsp_heap_extend(wsp_heap *heap, size_t capacity);
 
@@ -145,6 +150,18 @@ void wsp_heap_retire(wsp_heap *heap);
 
 /* Give back the memory behind free chunks; returns the bytes.  Call between cycles. */
 size_t wsp_heap_purge(wsp_heap *heap, wsp_source *source);
+
+static inline char *wsp_heap_data(const wsp_heap *heap, wsp_chunk *chunk) {
+  return (char *)((uintptr_t)wsp_data(chunk) + heap->shift);
+}
+
+/* Bytes for data in a chunk. */
+static inline size_t wsp_heap_room(const wsp_heap *heap, const wsp_chunk *chunk) {
+  return chunk->span - (heap->granule - heap->fit.tight);
+}
+
+/* As wsp_heap_take, in a heap over a file: `size` bytes that end within it. */
+wsp_chunk *wsp_heap_take_file(wsp_heap *heap, wsp_need need, size_t size);
 
 /* The live chunk whose data holds `ptr`; NULL: none. */
 wsp_chunk *wsp_heap_find(wsp_heap *heap, const char *ptr);

@@ -33,6 +33,14 @@
 #if WSP_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
+/* Tell Valgrind, too: defined by builds that have its headers (see setup.py). */
+#if defined(WSP_VALGRIND)
+#include <valgrind/memcheck.h>
+#else
+#define VALGRIND_MAKE_MEM_NOACCESS(ptr, size) ((void)0)
+#define VALGRIND_MAKE_MEM_UNDEFINED(ptr, size) ((void)0)
+#define VALGRIND_MAKE_MEM_DEFINED(ptr, size) ((void)0)
+#endif
 
 /* Round `size` up to a multiple of `align`, a power of two; false when it would wrap.
  */
@@ -74,24 +82,38 @@ static inline unsigned wsp_highest_bit(uint64_t word) {
 #define WSP_ADD(field, n) WSP_SET(field, WSP_GET(field) + (n))
 #define WSP_SUB(field, n) WSP_SET(field, WSP_GET(field) - (n))
 
-/* Dead memory: filled in checking builds, poisoned under ASan so that any touch traps.
- */
-static inline void wsp_bury(void *ptr, size_t size) {
+/* Have ASan and Valgrind tell of any touch. */
+static inline void wsp_forbid(void *ptr, size_t size) {
 #if WSP_ASAN
   __asan_poison_memory_region(ptr, size);
-#elif !defined(NDEBUG)
-  memset(ptr, 0xDD, size);
 #else
   (void)ptr, (void)size;
 #endif
+  VALGRIND_MAKE_MEM_NOACCESS(ptr, size);
 }
 
+/* Dead memory: forbidden, and filled in checking builds. */
+static inline void wsp_bury(void *ptr, size_t size) {
+#if !WSP_ASAN && !defined(NDEBUG)
+  memset(ptr, 0xDD, size);
+#endif
+  wsp_forbid(ptr, size);
+}
+
+/* Memory that is somebody's again; what it holds is as it was. */
 static inline void wsp_unbury(void *ptr, size_t size) {
 #if WSP_ASAN
   __asan_unpoison_memory_region(ptr, size);
 #else
   (void)ptr, (void)size;
 #endif
+  VALGRIND_MAKE_MEM_DEFINED(ptr, size);
+}
+
+/* The same for an allocation: nothing was written into it yet. */
+static inline void wsp_unbury_fresh(void *ptr, size_t size) {
+  wsp_unbury(ptr, size);
+  VALGRIND_MAKE_MEM_UNDEFINED(ptr, size);
 }
 
 /* ---- wsp_os.c: the only file that calls the operating system --------------- */
@@ -102,6 +124,17 @@ size_t wsp_os_page(void);
 size_t wsp_os_window(void);
 size_t wsp_os_resident(void *base, size_t size);
 void wsp_os_yield(void); /* let another thread run */
+
+/* Map a file, and as much memory for headers plus `more`, of which only what is touched
+ * costs; false: refused.  Takes a reference to the file. */
+typedef struct wsp_mapping {
+  wsp_file *file; /* NULL: none */
+  char *data, *headers;
+  size_t data_size, headers_size; /* whole pages */
+} wsp_mapping;
+WSP_NODISCARD bool wsp_os_map(wsp_file *file, size_t more, wsp_mapping *out);
+void wsp_os_unmap(const wsp_mapping *mapping);
+void wsp_os_file_ref(wsp_file *file);
 
 /* Have wsp_thread_ends called with what _at_thread_end was given last on a thread, when
  * it ends, and wsp_thread_forked in the child of each fork.  Once or more. */

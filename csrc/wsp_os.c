@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Pages, memory figures and locks of a POSIX system. */
+ * Pages, files, memory figures and locks of a POSIX system. */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* MAP_ANONYMOUS, madvise, mincore */
 #endif
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "wsp_internal.h"
@@ -136,6 +142,146 @@ wsp_upstream wsp_upstream_malloc(void) {
                      .sparse = false,
                      .zeroed = false};
   return up;
+}
+
+/* ---- files ----------------------------------------------------------------- */
+
+struct wsp_file {
+  atomic_uint refs;
+  int fd;
+  size_t size;
+};
+
+static int open_temporary(const char *directory) {
+#if defined(O_TMPFILE)
+  int fd = open(directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+  if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) return fd;
+#endif
+  char name[PATH_MAX];
+  int length = snprintf(name, sizeof name, "%s/wspace-XXXXXX", directory);
+  if (length < 0 || (size_t)length >= sizeof name) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  int made = mkstemp(name);
+  if (made < 0) return -1;
+  (void)fcntl(made, F_SETFD, FD_CLOEXEC);
+  (void)unlink(name);
+  return made;
+}
+
+/* O_NONBLOCK: a FIFO is refused later, and must not be waited for. */
+static int open_named(const char *path, bool *is_new) {
+  const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK;
+  int fd = open(path, flags | O_CREAT | O_EXCL, 0666);
+  *is_new = fd >= 0;
+  return fd >= 0 || errno != EEXIST ? fd : open(path, flags);
+}
+
+/* Give the file at least `size` bytes, all on the disk; the system's reason, 0: done.
+ */
+static int allocate(int fd, size_t before, size_t size) {
+  int reason;
+  if (size > (size_t)INT64_MAX) return EFBIG;
+  do reason = posix_fallocate(fd, 0, (off_t)size);
+  while (reason == EINTR);
+  if (reason != 0 && ftruncate(fd, (off_t)before) != 0) return reason;
+  return reason;
+}
+
+/* Lock and size an open file, and set *size to what it has then. */
+static wsp_status prepare(int fd, size_t *size, int *reason) {
+  struct stat about;
+  if (fstat(fd, &about) != 0) {
+    *reason = errno;
+    return WSP_EFILE;
+  }
+  if (!S_ISREG(about.st_mode)) return WSP_EINVAL;
+  /* Of an open file and not of a process, so that one process cannot have it twice. */
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    *reason = errno;
+    return errno == EWOULDBLOCK ? WSP_EBUSY : WSP_EFILE;
+  }
+  if (fstat(fd, &about) != 0) { /* again: who had it may have changed it */
+    *reason = errno;
+    return WSP_EFILE;
+  }
+  size_t before = (size_t)about.st_size;
+  if (*size < before) *size = before;
+  if (*size == 0) return WSP_EINVAL;
+  *reason = allocate(fd, before, *size);
+  return *reason == 0 ? WSP_OK : WSP_EFILE;
+}
+
+wsp_status wsp_file_open(const char *path, bool temporary, size_t size, wsp_file **out,
+                         int *reason) {
+  bool is_new = false;
+  wsp_file *file = malloc(sizeof *file);
+  if (file == NULL) return WSP_ENOMEM;
+  *reason = 0;
+  int fd = temporary ? open_temporary(path) : open_named(path, &is_new);
+  if (fd < 0) {
+    *reason = errno;
+    free(file);
+    return WSP_EFILE;
+  }
+  wsp_status status = prepare(fd, &size, reason);
+  if (status != WSP_OK) {
+    if (is_new && status != WSP_EBUSY) (void)unlink(path);
+    (void)close(fd);
+    free(file);
+    return status;
+  }
+  atomic_init(&file->refs, 1);
+  file->fd = fd;
+  file->size = size;
+  *out = file;
+  return WSP_OK;
+}
+
+size_t wsp_file_size(const wsp_file *file) { return file->size; }
+
+void wsp_os_file_ref(wsp_file *file) {
+  atomic_fetch_add_explicit(&file->refs, 1, memory_order_relaxed);
+}
+
+void wsp_file_unref(wsp_file *file) {
+  if (atomic_fetch_sub_explicit(&file->refs, 1, memory_order_acq_rel) != 1) return;
+  /* Closing would leave the lock to the children that have inherited it. */
+  (void)flock(file->fd, LOCK_UN);
+  (void)close(file->fd);
+  free(file);
+}
+
+bool wsp_os_map(wsp_file *file, size_t more, wsp_mapping *out) {
+  wsp_mapping map = {.file = file};
+  size_t page = wsp_os_page();
+  if (file->size > SIZE_MAX / 4) return false;
+  if (!wsp_align_up(file->size, page, &map.data_size)) return false;
+  if (!wsp_align_up(file->size + more, page, &map.headers_size)) return false;
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+#if defined(MAP_NORESERVE)
+  flags |= MAP_NORESERVE; /* little of it is ever touched */
+#endif
+  void *headers = mmap(NULL, map.headers_size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (headers == MAP_FAILED) return false;
+  void *data =
+      mmap(NULL, map.data_size, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
+  if (data == MAP_FAILED) {
+    (void)munmap(headers, map.headers_size);
+    return false;
+  }
+  map.headers = headers;
+  map.data = data;
+  wsp_os_file_ref(file);
+  *out = map;
+  return true;
+}
+
+void wsp_os_unmap(const wsp_mapping *map) {
+  (void)munmap(map->data, map->data_size);
+  (void)munmap(map->headers, map->headers_size);
+  wsp_file_unref(map->file);
 }
 
 void wsp_os_yield(void) { (void)sched_yield(); }

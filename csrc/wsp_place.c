@@ -85,7 +85,8 @@ void wsp_place_publish(wsp_arena *arena) {
   WSP_SET(arena->reserved, reserved);
   WSP_SET(arena->blocks, blocks);
   WSP_SET(arena->beside, beside);
-  WSP_SET(arena->capacity, arena->heap == NULL ? 0 : arena->heap->capacity);
+  size_t capacity = arena->heap == NULL ? 0 : arena->heap->capacity;
+  WSP_SET(arena->capacity, arena->ring == NULL ? capacity : arena->ring->size);
 }
 
 /* Commit more of a heap's block, and count it. */
@@ -129,11 +130,41 @@ static wsp_heap *heap_new(wsp_arena *arena, size_t capacity, size_t most,
   return heap;
 }
 
+/* The file is one block, and there is never a second over it: what survived in the
+ * first would be in both. */
+static wsp_status place_file(wsp_arena *arena) {
+  if (arena->heap != NULL) return WSP_OK;
+  if (WSP_GET(arena->mapped_size) != 0) return WSP_ENOMEM;
+  uint16_t slot = table_slot(arena);
+  wsp_heap *heap = slot == UINT16_MAX ? NULL : malloc(sizeof *heap);
+  wsp_mapping map;
+  if (heap == NULL || !wsp_os_map(arena->file, 3 * arena->granule, &map)) {
+    free(heap);
+    return WSP_ENOMEM;
+  }
+  wsp_heap_init_file(heap, map, arena->granule);
+  heap->index = slot;
+  arena->heaps[slot] = arena->heap = heap;
+  arena->mapped_shift = heap->shift;
+  WSP_SET(arena->mapped, (uintptr_t)map.data);
+  WSP_SET(arena->mapped_size, map.data_size);
+  wsp_place_publish(arena);
+  return WSP_OK;
+}
+
+static void drop_file(wsp_arena *arena, const wsp_heap *heap) {
+  wsp_unbury(heap->map.data, heap->map.data_size);
+  WSP_SET(arena->mapped_size, 0);
+  WSP_SET(arena->mapped, 0);
+  wsp_os_unmap(&heap->map);
+}
+
 void wsp_place_drop(wsp_arena *arena, wsp_heap *heap) {
   assert(WSP_GET(heap->live) == 0);
   arena->heaps[heap->index] = NULL;
   if (arena->outside == heap) arena->outside = NULL;
   if (arena->spare == heap) arena->spare = NULL;
+  wsp_ring_forget(arena, heap);
   if (arena->heap == heap) arena->heap = NULL;
   if (heap->block.in_window) {
     (void)wsp_heap_purge(heap, &arena->source);
@@ -142,15 +173,17 @@ void wsp_place_drop(wsp_arena *arena, wsp_heap *heap) {
     memset(heap->first, 0, sizeof(wsp_chunk));
   }
   wsp_unbury(heap->block.base, heap->block.committed); /* somebody else's next */
-  if (!heap->block.in_window) {
+  if (heap->map.file != NULL)
+    drop_file(arena, heap);
+  else if (!heap->block.in_window)
     wsp_source_release(&arena->source, heap->block.base, heap->block.reserved);
-  }
   free(heap);
   wsp_place_publish(arena);
   window_close(arena);
 }
 
 void wsp_place_retire(wsp_arena *arena, wsp_heap *heap) {
+  wsp_ring_forget(arena, heap);
   if (arena->heap == heap) arena->heap = NULL;
   if (arena->outside == heap) arena->outside = NULL;
   if (WSP_GET(heap->live) == 0) {
@@ -169,11 +202,13 @@ void wsp_place_tidy_retired(wsp_arena *arena) {
     wsp_heap *heap = arena->heaps[i];
     if (heap == NULL || !heap->retired || WSP_GET(heap->live) != 0) continue;
     bool too_small = arena->heap == NULL || heap->capacity < arena->heap->capacity;
-    if (heap->outside || arena->spare != NULL || too_small) {
+    if (heap->outside || heap->map.file || arena->ring || arena->spare != NULL ||
+        too_small) {
       wsp_place_drop(arena, heap);
     } else {
       (void)wsp_heap_purge(heap, &arena->source);
       arena->spare = heap;
+      wsp_place_publish(arena);
     }
   }
 }
@@ -207,6 +242,7 @@ static size_t allowed(const wsp_arena *arena, size_t capacity) {
 }
 
 wsp_status wsp_place_block(wsp_arena *arena, size_t capacity) {
+  if (arena->file != NULL) return place_file(arena);
   capacity = allowed(arena, capacity);
   wsp_heap *old = arena->heap;
   if (old != NULL && capacity <= old->capacity) return WSP_OK;
@@ -215,6 +251,7 @@ wsp_status wsp_place_block(wsp_arena *arena, size_t capacity) {
   size_t most = arena->max_block;
   if (most == SIZE_MAX) most = WSP_GET(arena->window_size) / 2;
   if (most == 0) most = wsp_os_window() / 2; /* the window opens with the first heap */
+  if (arena->ring != NULL) most /= arena->ring->count;
   wsp_heap *heap = heap_new(arena, capacity, most, false);
   if (heap == NULL) return WSP_ENOMEM;
   if (old != NULL) wsp_place_retire(arena, old);

@@ -53,6 +53,11 @@ def nothing_is_left_behind(request):
 
 def left_open(known):
     """Yield what is open here, or in any thread, of what the test has made."""
+    if wspace.get_debug() != "off":
+        yield f"the debug mode is {wspace.get_debug()}"
+        wspace.set_debug("off")
+    if wspace.get_default_config() != wspace.WorkspaceConfig():
+        yield f"the default configuration is {wspace.set_default_config()}"
     if wspace.current() is not None:
         yield f"{wspace.current()} is current"
     if get_handler_name() != "default_allocator":

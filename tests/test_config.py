@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from wspace import (
     AllocationPolicy,
+    BusyPolicy,
     EscapePolicy,
     LearningPolicy,
+    LocationPolicy,
+    ResetPolicy,
     SpillPolicy,
     WorkspaceConfig,
 )
@@ -44,6 +47,8 @@ POLICIES = {
     "learning": LearningPolicy,
     "allocation": AllocationPolicy,
     "spill": SpillPolicy,
+    "reset": ResetPolicy,
+    "location": LocationPolicy,
     "escape": EscapePolicy,
 }
 FLAGS = ["checked", "capture", "huge_pages", "populate", "zero_on_reset", "record"]
@@ -192,9 +197,12 @@ def test_policies_are_read_by_name_in_any_case(field, case):
 @pytest.mark.parametrize(
     ("field", "choices"),
     [
-        ("learning", "'first_loop' or 'none'"),
+        ("learning", "'first_loop', 'over_time' or 'none'"),
         ("allocation", "'strict' or 'overallocate'"),
         ("spill", "'reallocate', 'external' or 'fail'"),
+        ("reset", "'block_left' or 'ring'"),
+        ("location", "'ram' or 'mmap'"),
+        ("on_busy", "'spill', 'skip', 'wait' or 'raise'"),
         ("escape", "'ignore', 'warn' or 'raise'"),
     ],
 )
@@ -276,14 +284,109 @@ def test_alignment_is_a_power_of_two_up_to_256():
 # Fields together
 
 
-@pytest.mark.parametrize("field", ["initial_size", "min_size"])
-def test_a_size_above_the_maximum_is_refused(field):
-    assert WorkspaceConfig(**{field: 1024}, max_size=1024)
+def test_an_initial_size_above_the_maximum_is_refused():
+    assert WorkspaceConfig(initial_size=1024, max_size=1024)
     with pytest.raises(ValueError) as caught:
-        WorkspaceConfig(**{field: "1KiB"}, max_size=1)
+        WorkspaceConfig(initial_size="1KiB", max_size=1)
     assert str(caught.value) == (
-        f"{field} must not exceed max_size: 1,024 bytes against 1 byte"
+        "initial_size must not exceed max_size: 1,024 bytes against 1 byte"
     )
+
+
+def test_a_minimum_above_the_maximum_gives_way():
+    assert WorkspaceConfig(min_size="2MiB", max_size="1MiB").min_size == 2**21
+
+
+@pytest.mark.parametrize("value", ["p95", " P95 ", "p95.0", 0.95, np.float64(0.95)])
+def test_a_percentile_is_its_fraction(value):
+    assert WorkspaceConfig(trim_to=value).trim_to == 0.95
+
+
+def test_what_is_no_percentile_is_refused():
+    allowed = "a percentile such as 'p95', a fraction above 0 and up to 1, or None"
+    for value, kind, got in [
+        ("95", ValueError, "'95'"),
+        ("p101", ValueError, "'p101'"),
+        ("p0", ValueError, "'p0'"),
+        ("p-5", ValueError, "'p-5'"),
+        (0, ValueError, "0"),
+        (1.5, ValueError, "1.5"),
+        (float("nan"), ValueError, "nan"),
+        (True, TypeError, "bool True"),
+        ([95], TypeError, "a value of type 'list'"),
+    ]:
+        with pytest.raises(kind) as caught:
+            WorkspaceConfig(trim_to=value)
+        assert str(caught.value) == f"trim_to must be {allowed}, got {got}"
+
+
+@pytest.mark.parametrize(
+    "field", [{"spill": "external"}, {"learning": "none", "initial_size": 1}]
+)
+def test_a_block_that_could_not_grow_again_is_not_trimmed(field):
+    name, value = next(iter(field.items()))
+    with pytest.raises(ValueError) as caught:
+        WorkspaceConfig(trim_to="p95", **field)
+    assert str(caught.value) == (
+        f"trim_to needs a block that can grow again, which {name}={value!r} forbids"
+    )
+
+
+def test_the_reference_has_another_name_for_the_ring():
+    for name in ("ENDOFBUFFER_REACHED", "endofbuffer_reached", "Ring"):
+        assert WorkspaceConfig(reset=name).reset is ResetPolicy.RING
+    assert ResetPolicy.ENDOFBUFFER_REACHED is ResetPolicy.RING
+
+
+@pytest.mark.parametrize("policy", BusyPolicy)
+def test_what_a_ring_does_when_it_is_busy_is_read_by_name(policy):
+    config = WorkspaceConfig(reset="ring", on_busy=policy.name.title())
+    assert config.on_busy is policy
+    assert eval(repr(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"slots": 3}, "slots=3 needs reset='ring'"),
+        ({"on_busy": "wait"}, "on_busy='wait' needs reset='ring'"),
+        (
+            {"reset": "ring", "busy_timeout_s": 1},
+            "busy_timeout_s=1.0 needs on_busy='wait'",
+        ),
+        (
+            {"cycles_before_initialization": 2},
+            "cycles_before_initialization=2 needs learning='over_time'",
+        ),
+        (
+            {"reset": "ring", "escape": "warn"},
+            "reset='ring' and escape='warn' contradict each other: "
+            "what a ring's cycle makes is meant to outlive it",
+        ),
+        (
+            {"reset": "ring", "slots": 0},
+            "slots must be a count from 1 to 1024, got 0",
+        ),
+        (
+            {"reset": "ring", "slots": 1025},
+            "slots must be a count from 1 to 1024, got 1025",
+        ),
+    ],
+)
+def test_fields_that_mean_nothing_together_are_refused(fields, text):
+    with pytest.raises(ValueError) as caught:
+        WorkspaceConfig(**fields)
+    assert str(caught.value) == text
+
+
+def test_a_count_of_cycles_is_not_negative():
+    with pytest.raises(ValueError) as caught:
+        WorkspaceConfig(cycles_before_initialization=-1)
+    assert str(caught.value) == (
+        "cycles_before_initialization must be a count of at least 0, got -1"
+    )
+    with pytest.raises(TypeError, match=r"must be an int, got float 2\.5"):
+        WorkspaceConfig(cycles_before_initialization=2.5)
 
 
 def test_a_maximum_of_zero_is_refused():
@@ -317,7 +420,15 @@ def test_the_defaults_are_those_of_the_design():
         "learning": LearningPolicy.FIRST_LOOP,
         "allocation": AllocationPolicy.OVERALLOCATE,
         "overallocation": 0.3,
+        "cycles_before_initialization": 0,
+        "trim_to": None,
         "spill": SpillPolicy.REALLOCATE,
+        "reset": ResetPolicy.BLOCK_LEFT,
+        "slots": 4,
+        "on_busy": BusyPolicy.SPILL,
+        "busy_timeout_s": 10.0,
+        "location": LocationPolicy.RAM,
+        "path": None,
         "escape": EscapePolicy.IGNORE,
         "checked": True,
         "capture": True,
@@ -380,8 +491,8 @@ def test_replace_changes_single_fields_and_checks_them_together():
     assert config.max_size == 2**20
     with pytest.raises(ValueError, match=r"^spill='fail' with learning='none' needs"):
         config.replace(spill="fail", initial_size=0)
-    with pytest.raises(ValueError, match=r"^min_size must not exceed max_size"):
-        config.replace(min_size="2MiB")
+    with pytest.raises(ValueError, match=r"^initial_size must not exceed max_size"):
+        config.replace(initial_size="2MiB")
 
 
 def test_an_unknown_field_is_refused_with_the_closest_one():

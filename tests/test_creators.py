@@ -189,7 +189,10 @@ def test_a_creator_of_a_workspace_that_is_not_open_raises(case, was_open):
     with pytest.raises(wspace.WorkspaceStateError) as caught:
         make(ws, *case)
     assert str(caught.value) == "cannot allocate in workspace 'train': it is not open"
-    assert caught.value.__notes__ == ["hint: use `with ws:`"]
+    assert caught.value.__notes__ == [
+        "hint: use `with ws:`",
+        "no workspace is open here",
+    ]
 
 
 @EACH

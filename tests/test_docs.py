@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import wspace
+import wspace.testing
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -62,8 +63,8 @@ def test_all_examples_of_the_sources_are_found():
 # README
 
 
-def blocks(language):
-    found = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.M | re.S)
+def blocks(language, path=README):
+    found = re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), re.M | re.S)
     assert found
     return found
 

@@ -26,7 +26,11 @@ SECTIONS = [
 ]
 METHODS = sorted(
     f"{kind}.{name}"
-    for kind in ("Workspace", "WorkspaceConfig", "WorkspaceStats", "Array")
+    for kind in (
+        *("Workspace", "WorkspaceConfig", "WorkspaceStats", "Array", "Counters"),
+        *("NamedStats", "ProcessStats", "StagedStats", "StagedWorkspace", "StageStats"),
+        *("Prefetcher", "PrefetchStats"),
+    )
     for klass in getattr(wspace, kind).__mro__
     if klass.__module__.partition(".")[0] == "wspace"
     for name in vars(klass)
@@ -90,7 +94,7 @@ def test_nothing_else_is_public():
         for name, value in vars(wspace).items()
         if isinstance(value, ModuleType) and not name.startswith("_")
     }
-    assert modules <= {"demo", "foreign", "numba"}
+    assert modules <= {"demo", "foreign", "numba", "testing"}
 
 
 def test_a_star_import_gives_all_of_it():
@@ -110,14 +114,17 @@ def test_each_public_object_is_reached_by_one_public_path():
 
 def test_the_documented_interface_is_there():
     functions = (
-        "current destroy_all detach get get_include in_scope is_attached is_stale "
-        "keep leverage leverage_or_detach leverage_to migrate owner scope_out scoped"
+        "all_workspaces any_open bytes_for counters current destroy destroy_all detach "
+        "detached exists get get_debug get_default_config get_include in_scope is_attached is_open "
+        "is_stale keep leverage leverage_or_detach leverage_to migrate names "
+        "no_prefetch owner prefetch scope_out scoped set_debug set_default_config "
+        "stats summary"
     )
     assert set(functions.split()) == {name for name in NAMES if name.islower()}
     methods = (
         "arange array asarray borrow close empty empty_like eye full full_like "
-        "generation is_open linspace name ones ones_like release scoped stats trim "
-        "zeros zeros_like"
+        "generation is_open learn linspace name ones ones_like paused release scoped "
+        "slot_stats stats trim zeros zeros_like"
     )
     found = {name for name in dir(wspace.Workspace("a")) if not name.startswith("_")}
     assert found == {*methods.split(), "config"}
@@ -154,6 +161,9 @@ def test_a_public_method_has_a_summary(name):
         return
     if name in ("Workspace.config", "Workspace.name"):
         return  # as given: among the parameters
+    if name.startswith("Counters."):
+        assert name.split(".")[1] in sections(wspace.Counters.__doc__)["Attributes"]
+        return
     summary = inspect.cleandoc(member.__doc__).split("\n")[0]
     assert re.fullmatch(r"[A-Z`].{10,73}[.;]?.*\.", summary), summary
     assert len(summary) <= 79
@@ -174,7 +184,7 @@ def test_parameters_are_documented_as_they_are(name):
     target = getattr(wspace, name)
     found = sections(target.__doc__)
     assert documented(found.get("Parameters", "")) == parameters(target)
-    if inspect.isroutine(target) and name != "destroy_all":
+    if inspect.isroutine(target) and not name.startswith("destroy"):
         assert "Returns" in found
 
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     invariant,
     rule,
 )
-from workspace_model import Handle, Home, Program, check_disjoint, raw
+from workspace_model import Handle, Home, Pause, Program, check_disjoint, raw
 
 import wspace
 
@@ -29,6 +29,9 @@ CONFIGS = [
     {"checked": False, "overallocation": 0, "zero_on_reset": True, "record": True},
     {"capture": False, "max_size": "32KiB"},
     {"max_size": "40KiB", "spill": "fail"},
+    {"reset": "ring", "slots": 2, "initial_size": "16KiB"},
+    {"reset": "ring", "slots": 3, "on_busy": "skip", "trim_to": "p50", "record": True},
+    {"location": "mmap", "initial_size": "30000B"},
 ]
 DTYPES = ["u1", "?", "<f4", ">f8", "c16", "M8[s]", "S7", [("a", "i2"), ("b", "f8")]]
 
@@ -108,14 +111,17 @@ class Workspaces(Program, RuleBasedStateMachine):
             return
         home = random.choice(self.scopes())
         link = (home, home.generation) if home.config.checked else None
+        target = home
+        if self.is_paused(home):
+            target = link = None
         for _ in range(random.randrange(1, 8)):
             dtype = np.dtype(random.choice(DTYPES))
             items = draw_size(random) // dtype.itemsize
             make = random.choice([home.ws.zeros, home.ws.empty])
-            array = self.attempt(home, make, items, dtype)
+            array = self.attempt(target, make, items, dtype)
             if array is not None:
                 assert make == home.ws.empty or not any(raw(array))
-                self.made(array, home, link)
+                self.made(array, target, link)
 
     def copy(self, random):
         for handle in self.choose(random):
@@ -256,7 +262,12 @@ class Workspaces(Program, RuleBasedStateMachine):
 
     # ---- scopes ----------------------------------------------------------------------
 
-    @rule(**steps("enter", "borrow", "scope_out", "leave", "leave_by_an_exception"))
+    @rule(
+        **steps(
+            *("enter", "borrow", "scope_out", "pause"),
+            *("leave", "leave_by_an_exception"),
+        )
+    )
     def change_scope(self, step, seed):
         getattr(self, step)(Random(seed))
 
@@ -285,8 +296,14 @@ class Workspaces(Program, RuleBasedStateMachine):
         if len(self.stack) < 6:
             self.push("block", None, wspace.scope_out())
 
+    def pause(self, random):
+        if self.scopes() and len(self.stack) < 6:
+            home = random.choice(self.scopes())
+            self.push(Pause(home), None, home.ws.paused())
+
     def push(self, kind, home, block):
-        assert block.__enter__() is (home and home.ws)
+        given = kind.home if isinstance(kind, Pause) else home
+        assert block.__enter__() is (given and given.ws)
         self.stack.append((kind, home, block))
         if kind == "cycle":
             home.enter()
@@ -315,6 +332,8 @@ class Workspaces(Program, RuleBasedStateMachine):
             return
         if step != "forget":
             getattr(home.ws, step)()
+        if step in ("release", "close"):
+            home.end()
         if step in ("close", "forget"):
             home.ws = None
             self.homes[self.homes.index(home)] = Home(home.fields)
@@ -342,7 +361,7 @@ class Workspaces(Program, RuleBasedStateMachine):
 
 
 Workspaces.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=120,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -351,8 +370,32 @@ Workspaces.TestCase.settings = settings(
 )
 
 
+class PoisonedWorkspaces(Workspaces):
+    """The same where dead memory is poisoned, which changes nothing that is alive."""
+
+    def __init__(self):
+        super().__init__()
+        wspace.set_debug("poison")
+
+    def teardown(self):
+        wspace.set_debug("off")
+        super().teardown()
+
+
+PoisonedWorkspaces.TestCase.settings = settings(
+    Workspaces.TestCase.settings, max_examples=15
+)
+
+
 # NumPy 2.5 advises against ndarray.resize and keeps it.
 @pytest.mark.filterwarnings("ignore:.*resiz:DeprecationWarning")
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:workspace .model. s:RuntimeWarning")
 class TestWorkspaces(Workspaces.TestCase):
     """The programs that the suite runs."""
+
+
+@pytest.mark.filterwarnings("ignore:.*resiz:DeprecationWarning")
+@pytest.mark.slow
+class TestPoisonedWorkspaces(PoisonedWorkspaces.TestCase):
+    """As above."""

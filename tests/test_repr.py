@@ -118,5 +118,5 @@ def test_policies_are_shown_with_their_class(policy):
 
 def test_blocks_of_borrow_and_scope_out_can_be_shown():
     with Workspace("train") as ws:
-        assert "Borrow" in repr(ws.borrow())
+        assert "Block" in repr(ws.borrow())
         assert "ScopeOut" in repr(wspace.scope_out())

@@ -248,7 +248,10 @@ def test_a_workspace_that_is_not_open_cannot_be_borrowed(a, b, state):
             a.borrow().__enter__()
         assert captured_by() is b
     assert str(caught.value) == "cannot borrow workspace 'a': it is not open"
-    assert caught.value.__notes__ == ["hint: use `with ws:`"]
+    assert caught.value.__notes__ == [
+        "hint: use `with ws:`",
+        "open here: 'b'",
+    ]
 
 
 def test_a_workspace_is_entered_and_left_inside_its_own_borrow(a, b):

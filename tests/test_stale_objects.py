@@ -46,7 +46,15 @@ def test_the_message_tells_the_open_generation(ws):
         assert text_of(stale) == made + "now 2"
     with ws, ws:
         assert text_of(stale) == made + "now 3"
-    assert text_of(stale) == made + "which is over"
+    assert text_of(stale) == made + "which is over; the last was 3"
+
+
+def test_the_names_of_the_open_workspaces_are_told(ws):
+    stale = make_stale(ws)
+    with wspace.Workspace("outer"), wspace.Workspace("inner"):
+        with pytest.raises(wspace.StaleArrayError) as caught:
+            stale + 1
+    assert caught.value.__notes__[1] == "open here: 'inner', 'outer'"
 
 
 def test_another_open_workspace_is_not_in_the_message(ws):

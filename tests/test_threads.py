@@ -98,7 +98,8 @@ def test_using_a_workspace_that_is_open_in_another_thread_names_both(ws, use):
             "workspace 'train' belongs to thread 'prefetch-0', used from 'MainThread'"
         )
         assert caught.value.__notes__ == [
-            "hint: `wspace.get('train')` gives each thread a workspace of its own"
+            "hint: `wspace.get('train')` gives each thread a workspace of its own",
+            "no workspace is open here",
         ]
         assert wspace.current() is captured_by() is None
     assert other.captured_at_end is ws

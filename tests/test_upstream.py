@@ -322,6 +322,7 @@ def test_fail_bounds_all_memory_by_max_size(fields, size):
     assert ws.stats.reserved == 0
 
 
+@pytest.mark.filterwarnings("ignore:workspace 'train' spilled in 3:RuntimeWarning")
 def test_max_size_bounds_the_block_of_a_workspace_that_spills():
     ws = wspace.Workspace("train", max_size=1_000_000)
     for _ in range(5):

@@ -31,7 +31,10 @@ class Home:
         self.fields = config
         self.ws = wspace.Workspace("model", **config)
         self.config = self.ws.config
-        self.granule = max(self.config.alignment, 64)
+        self.is_ring = self.config.reset == "ring"
+        self.is_file = self.config.location == "mmap"
+        self.granule = max(self.config.alignment, 128 if self.is_file else 64)
+        self.over = 0  # in a ring checked arrays are valid from the next generation on
         self.is_open = False
         self.generation = self.cycles = 0
         self.live, self.survivors = set(), set()  # of the open cycle, of earlier ones
@@ -54,19 +57,31 @@ class Home:
         """End the cycle."""
         self.is_open = False
         self.cycles += 1
-        self.escaped_count += sum(piece.escapes for piece in self.live)
+        if not self.is_ring:
+            self.escaped_count += sum(piece.escapes for piece in self.live)
         self.survivors |= self.live
         self.live = set()
         self.last_peak = self.peak
         self.highest = tuple(map(max, self.highest, self.peak))
         self._begin()
 
+    def spans(self, sizes):
+        """Return what allocations take, at least and at most: no header in a file."""
+        most = sum(map(self.ws._arena.bytes_for, sizes))
+        if not self.is_file:
+            return most, most
+        return sum(-(-size // self.granule) * self.granule for size in sizes), most
+
+    def end(self):
+        """Release or close."""
+        self.over = self.generation
+
     def note(self, *passing):
         """Follow the high-water mark; `passing` sizes are there for a moment."""
         sizes = [piece.asked for piece in self.live]
         sizes.extend(passing)
-        used = sum(map(self.ws._arena.bytes_for, sizes))
-        self.peak = (max(self.peak[0], used), max(self.peak[1], used + self.limbo))
+        least, most = self.spans(sizes)
+        self.peak = (max(self.peak[0], least), max(self.peak[1], most + self.limbo))
         small = sum(size < 16 * self.granule for size in sizes)
         fair = 1.2 * sum(sizes) + 2 * self.granule * small
         self.bar = max(self.bar, fair + self.limbo)
@@ -77,11 +92,13 @@ class Home:
         assert (stats.generation, stats.cycles) == (self.generation, self.cycles)
         assert self.ws.is_open == self.is_open
         assert self.ws._arena.check()
-        used = sum(self.ws._arena.bytes_for(piece.asked) for piece in self.live)
-        assert used <= stats.used <= used + self.limbo
+        least, most = self.spans([piece.asked for piece in self.live])
+        assert least <= stats.used <= most + self.limbo
         retained = sum(piece.asked for piece in self.survivors)
         assert retained <= stats.retained <= retained + self.limbo_retained
         escaped = sum(piece.asked for piece in self.survivors if piece.escapes)
+        if self.is_ring:
+            escaped = 0
         assert escaped <= stats.escaped <= escaped + self.limbo_escaped
         assert stats.escaped_count == self.escaped_count
         assert stats.allocations == self.allocations
@@ -172,7 +189,10 @@ class Handle:
     @property
     def is_stale(self):
         """Say whether it is a checked array whose cycle is over."""
-        return self.owner is not None and self.link is not None and not self.in_scope
+        if self.owner is None or self.link is None or self.in_scope:
+            return False
+        home, generation = self.link
+        return not home.is_ring or generation <= home.over
 
     @property
     def owner(self):
@@ -220,6 +240,13 @@ def check_disjoint(pieces):
         end = piece.address + len(piece.bytes)
 
 
+class Pause:
+    """The block of `paused` in a stack, where its home is None as that of scope_out."""
+
+    def __init__(self, home):
+        self.home = home
+
+
 class Program:
     """The state of a random program, and what its steps do to it."""
 
@@ -228,7 +255,7 @@ class Program:
         self.homes = []
         self.handles = []
         self.knotted = []  # handles whose things are in cycles of references
-        self.stack = []  # (kind, home, context manager)
+        self.stack = []  # (kind, home, context manager); kind may be a Pause
         self.written = 0
 
     # ---- what is current -------------------------------------------------------------
@@ -246,6 +273,13 @@ class Program:
             if home is None or home.config.capture:
                 return home
         return None
+
+    def is_paused(self, home):
+        """Say whether the creators of an open home place nothing here."""
+        for kind, other, _ in reversed(self.stack):
+            if other is home or (isinstance(kind, Pause) and kind.home is home):
+                return other is not home
+        return False
 
     def goes_to(self, nbytes):
         """Return where NumPy's own allocation goes, and count what passes."""
@@ -327,6 +361,8 @@ class Program:
             return
         if handle.owner is None or is_there:
             assert result is handle.thing
+        elif self.is_paused(home):
+            self.made(result, None, copied=handle.bytes)
         else:
             link = (home, home.generation) if handle.link is not None else None
             self.made(result, home, link, handle.bytes)

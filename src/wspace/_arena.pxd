@@ -17,6 +17,7 @@ cdef class Arena:
     cdef ws_handler *_handler   # owned reference; keeps the core alive
     cdef object _capsule        # of the present or of the last cycle
     cdef readonly str name
+    cdef readonly bint _bypasses  # the open cycle places nothing
     cdef dict _sites            # (code, line) -> number; None: not recorded
     cdef list _places           # number -> (file, line, function)
     cdef object __weakref__
@@ -30,6 +31,7 @@ cdef class Arena:
     cdef uint64_t generation_now(self) noexcept
     cdef void leave_open(self) noexcept
     cdef list escaping_sites(self)
+    cdef bint _has_made(self, cnp.ndarray made) noexcept
     cdef object _place_copy(self, cnp.ndarray made)
 
 

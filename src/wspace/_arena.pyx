@@ -16,6 +16,8 @@ from wspace._core cimport (
     c_bool,
     PyDataMem_GetHandler,
     PyDataMem_SetHandler,
+    WSP_EBUSY,
+    WSP_EFILE,
     WSP_EFULL,
     WSP_EINVAL,
     WSP_HUGE_PAGES,
@@ -24,6 +26,8 @@ from wspace._core cimport (
     WSP_OK,
     WSP_POPULATE,
     WSP_RECORD,
+    WSP_RING_REFUSE,
+    WSP_RING_SKIP,
     WSP_ZERO_ON_FREE,
     ws_Array_Type,
     ws_array_new,
@@ -37,6 +41,7 @@ from wspace._core cimport (
     ws_copy_out,
     ws_current_fn,
     ws_data_of,
+    ws_data_owner,
     ws_handler,
     ws_handler_capsule,
     ws_handler_mark,
@@ -46,10 +51,13 @@ from wspace._core cimport (
     ws_handler_setup,
     ws_handler_unref,
     ws_home_of_memory,
+    ws_home_of_separate,
     ws_is_checked,
+    ws_is_made_by,
     ws_is_stale,
     ws_keep,
     ws_link_of,
+    ws_linked_references,
     ws_make_stale,
     ws_raise_stale,
     ws_StaleArray_Type,
@@ -62,6 +70,7 @@ from wspace._core cimport (
     wsp_arena_enter,
     wsp_arena_excuse,
     wsp_arena_find,
+    wsp_arena_fit,
     wsp_arena_generation,
     wsp_arena_in_cycle,
     wsp_arena_is_inherited,
@@ -70,17 +79,27 @@ from wspace._core cimport (
     wsp_arena_move,
     wsp_arena_new,
     wsp_arena_owns,
+    wsp_arena_peak,
+    wsp_arena_poison,
     wsp_arena_recover,
     wsp_arena_refusal,
     wsp_arena_release,
     wsp_arena_reset,
     wsp_arena_resident,
     wsp_arena_resize,
+    wsp_arena_slot,
+    wsp_arena_slots,
     wsp_arena_stats,
+    wsp_arena_take_peak,
     wsp_arena_trim,
     wsp_arena_visit,
     wsp_arena_warm,
+    wsp_bytes_for,
     wsp_cycle,
+    wsp_file,
+    wsp_file_open,
+    wsp_file_size,
+    wsp_file_unref,
     wsp_generation,
     wsp_options,
     wsp_options_default,
@@ -100,15 +119,38 @@ from wspace import _errors, _status
 
 cnp.import_array()
 ws_handler_setup()
+
+
+def stale_error(*args):
+    """Build the exception for a stale array, with what is open where it is used."""
+    return _errors.with_open(_errors.stale(*args))
+
+
 ws_array_setup(
-    _errors.stale, type(numpy.lib.stride_tricks.as_strided(numpy.empty(1)).base)
+    stale_error, type(numpy.lib.stride_tricks.as_strided(numpy.empty(1)).base)
 )
 
 
 cdef extern from "Python.h":
     int Py_REFCNT(PyObject *x)
+    PyObject *PyList_GET_ITEM(object items, Py_ssize_t i)
+    Py_ssize_t PyList_GET_SIZE(PyObject *items)
+    PyObject *PyTuple_GET_ITEM(PyObject *items, Py_ssize_t i)
+    Py_ssize_t PyTuple_GET_SIZE(PyObject *items)
+    bint PyDict_Next(PyObject *d, Py_ssize_t *at, PyObject **key, PyObject **value)
+    bint PyTuple_CheckExact(PyObject *x)
+    bint PyList_CheckExact(PyObject *x)
+    bint PyDict_CheckExact(PyObject *x)
+    bint PyLong_CheckExact(PyObject *x)
+    bint PyFloat_CheckExact(PyObject *x)
+    bint PyUnicode_CheckExact(PyObject *x)
+    object PyWeakref_NewRef(object x, PyObject *callback)
     void PyErr_Fetch(PyObject **kind, PyObject **value, PyObject **trace)
     void PyErr_Restore(PyObject *kind, PyObject *value, PyObject *trace)
+
+
+cdef extern from "numpy/arrayobject.h":
+    bint PyArray_Check(PyObject *x)
 
 
 cdef extern from *:
@@ -138,6 +180,19 @@ StaleArray = <object><PyObject *>&ws_StaleArray_Type
 # tell.
 _arenas = weakref.WeakSet()
 
+# What cycles that begin from now on do with their memory: bits of Debugging. Of the
+# whole process, as `wspace.set_debug` is.
+cdef int _debugging = 0
+
+cdef enum Debugging:
+    SEPARATE = 1  # NumPy's heap serves each allocation apart
+    BYPASS = 2    # nothing is placed
+    POISON = 4    # what dies is filled with NaN
+
+DEBUG_SEPARATE = SEPARATE
+DEBUG_BYPASS = BYPASS
+DEBUG_POISON = POISON
+
 # Where no program is: inside NumPy, and in the modules of wspace itself.
 _LIBRARIES = (
     os.path.dirname(numpy.__file__) + os.sep,
@@ -156,8 +211,15 @@ cdef class Arena:
         In bytes; `initial` is the size of the block that the first allocation makes.
     max_block, limit : int or None
         In bytes: bound of the block, and of all memory in use.
-    no_spill, learn, huge_pages, populate, zero_on_free, record : bool
+    slots : int
+        Of a ring; 0: none.
+    ring_skip, ring_refuse, no_spill, learn : bool
         The flags of ``wsp_options``.
+    huge_pages, populate, zero_on_free, record : bool
+        The flags of ``wsp_options``.
+    file : (bytes, bool, int), optional
+        Path of the file that is the block, or with True the directory for a temporary
+        one; and its least size in bytes.
     faults : (int, bool), optional
         For tests: let this upstream call fail, counted from 1, and with True all later
         ones too.
@@ -170,33 +232,46 @@ cdef class Arena:
 
     def __cinit__(
         self, str name, *, size_t alignment=64, size_t min_block=1024, size_t initial=0,
-        max_block=None, limit=None, bint no_spill=False, bint learn=False,
+        max_block=None, limit=None, size_t slots=0, bint ring_skip=False,
+        bint ring_refuse=False, bint no_spill=False, bint learn=False,
         bint huge_pages=False, bint populate=False, bint zero_on_free=False,
-        bint record=False, faults=None,
+        bint record=False, file=None, faults=None,
     ):
         cdef wsp_options options = wsp_options_default()
         cdef wsp_status status
         cdef wsp_arena *core = NULL
+        cdef wsp_file *opened = NULL
         options.alignment = alignment
         options.initial = initial
+        options.slots = slots
         if max_block is not None:
             options.max_block = max_block
         if limit is not None:
             options.limit = limit
         options.flags = (
             (WSP_NO_SPILL if no_spill else 0) | (WSP_LEARN if learn else 0)
+            | (WSP_RING_SKIP if ring_skip else 0)
+            | (WSP_RING_REFUSE if ring_refuse else 0)
             | (WSP_HUGE_PAGES if huge_pages else 0) | (WSP_POPULATE if populate else 0)
             | (WSP_ZERO_ON_FREE if zero_on_free else 0) | (WSP_RECORD if record else 0)
         )
         if faults is not None:
             _make_faulty(&options.upstream, faults[0], faults[1])
+        if file is not None:
+            opened = open_file(name, file[0], file[1], file[2])
+            options.file = opened
+            if no_spill:
+                options.limit = wsp_file_size(opened)
         status = wsp_arena_new(&options, &core)
+        if opened != NULL:
+            wsp_file_unref(opened)
         if status == WSP_EINVAL:
             raise _errors.bad_alignment(alignment, field="alignment")
         if status != WSP_OK:
             raise MemoryError
         self.name = name
         self._handler = ws_handler_new(core, name, min_block)
+        self._handler.keeps = slots != 0
         self._ptr = core
         if record:
             self._sites = {}
@@ -210,7 +285,7 @@ cdef class Arena:
         if self._handler == NULL:
             return
         self._handler.site = NULL
-        ws_make_stale(self._handler)
+        end_arrays(self)
         wsp_arena_abandon(self._ptr)
         if wsp_arena_close(self._ptr) != WSP_OK:
             pass  # inherited by a fork: left alone
@@ -225,27 +300,30 @@ cdef class Arena:
         status = wsp_arena_enter(self._ptr)
         if status != WSP_OK:
             return status
-        ws_make_stale(self._handler)  # of a cycle that was abandoned
+        end_arrays(self)  # of a cycle that was abandoned
+        self._bypasses = _debugging & BYPASS
+        self._handler.separate = _debugging & SEPARATE
+        status = wsp_arena_poison(self._ptr, _debugging & POISON)
         # Set anew unless arrays or contexts of an earlier cycle still refer to it.
         cdef uint64_t generation = wsp_arena_generation(self._ptr)
         if self._capsule is None or Py_REFCNT(<PyObject *>self._capsule) > 1:
             self._capsule = ws_handler_capsule(self._handler, generation)
         else:
             ws_handler_remark(self._capsule, generation)
-        return WSP_OK
+        return status
 
     cdef void end(self, wsp_cycle *out) noexcept:
         """End the cycle: stale, reset, closed; no Python code runs."""
         wsp_run_cleanups(self._ptr)  # those of C, while all is as it was
-        ws_make_stale(self._handler)
+        end_arrays(self)
         if wsp_arena_reset(self._ptr, out) == WSP_OK:
             return
         # Abandoned meanwhile: nobody else has entered, or runs() would be false.
         if wsp_arena_recover(self._ptr) != WSP_OK:
             pass  # forked
         out.generation = wsp_arena_generation(self._ptr)
-        out.high_water = out.need = out.spilled = out.carried = out.escaped = 0
-        out.escaped_count = out.allocations = 0
+        out.high_water = out.need = out.fit = out.spilled = out.carried = 0
+        out.escaped = out.escaped_count = out.allocations = 0
         out.outside = False
 
     cdef bint runs(self, uint64_t generation) noexcept:
@@ -288,8 +366,23 @@ cdef class Arena:
     def recover(self):
         """End a cycle that was abandoned; say whether the arena is idle now."""
         if not wsp_arena_is_open(self._ptr):
-            ws_make_stale(self._handler)
+            end_arrays(self)
         return wsp_arena_recover(self._ptr) == WSP_OK
+
+    def lend(self):
+        """Let checked arrays outlive their cycle, until `take_back`."""
+        self._handler.keeps = True
+
+    def take_back(self, uint64_t generation):
+        """Make stale what was made up to a generation, if it is still the last."""
+        if generation == wsp_arena_generation(self._ptr):
+            self._handler.over = generation
+            ws_make_stale(self._handler)
+
+    def usage(self):
+        """Return (most in use in the open cycle, retained), in bytes."""
+        cdef wsp_stats s = wsp_arena_stats(self._ptr)
+        return s.cycle_high_water, s.retained
 
     @property
     def capacity(self):
@@ -311,6 +404,10 @@ cdef class Arena:
     def resize(self, size_t capacity):
         """Make the block this large, in bytes; say whether upstream gave it."""
         return wsp_arena_resize(self._ptr, capacity) == WSP_OK
+
+    def fit(self, size_t capacity):
+        """Make the block exactly this large, in bytes; say whether upstream gave it."""
+        return wsp_arena_fit(self._ptr, capacity) == WSP_OK
 
     def move(self):
         """Go on in another block of the same size; say whether upstream gave it."""
@@ -343,9 +440,16 @@ cdef class Arena:
         self._handler.owner = <PyObject *>reference
         Py_XDECREF(<PyObject *>old)
 
+    @property
+    def owner(self):
+        """The workspace, or None when it is gone."""
+        reference = <object>self._handler.owner
+        return None if reference is None else reference()
+
     def stats(self):
         """Return the figures of `WorkspaceStats` by name."""
         cdef wsp_stats s = wsp_arena_stats(self._ptr)
+        cdef uint64_t separate = self._handler.passed_separate
         return {
             "generation": s.generation,
             "cycles": s.cycles,
@@ -359,13 +463,38 @@ cdef class Arena:
             "resident": wsp_arena_resident(self._ptr),
             "cycle_high_water": s.cycle_high_water,
             "escaped": s.escaped,
-            "allocations": s.allocations,
-            "spills": s.spills,
+            "allocations": s.allocations + separate,
+            "spills": s.spills + separate,
             "escaped_count": s.escaped_count,
             "passed_small": self._handler.passed_small,
             "passed_foreign": self._handler.passed_foreign,
             "upstream_calls": s.upstream_calls,
         }
+
+    def slots(self):
+        """Return the figures of each slot of the ring by name."""
+        return [
+            wsp_arena_slot(self._ptr, i) for i in range(wsp_arena_slots(self._ptr))
+        ]
+
+    def totals(self):
+        """Return the counts of `stats`, which cost no question to the system."""
+        cdef wsp_stats s = wsp_arena_stats(self._ptr)
+        cdef uint64_t separate = self._handler.passed_separate
+        return (
+            s.cycles, s.allocations + separate, s.spills + separate, s.escaped_count,
+            self._handler.passed_small, self._handler.passed_foreign, s.upstream_calls,
+        )
+
+    def peak(self):
+        """Return the most bytes in use at once since `take_peak`."""
+        return wsp_arena_peak(self._ptr)
+
+    def take_peak(self):
+        """As `peak`, and begin anew; None: it is open on another thread."""
+        cdef size_t peak = 0
+        cdef wsp_status status = wsp_arena_take_peak(self._ptr, &peak)
+        return peak if status == WSP_OK else None
 
     def refusal(self):
         """Return (is_full, requested, free, capacity) of the last failed allocation."""
@@ -414,11 +543,17 @@ cdef class Arena:
                 set_handler(before)
         if not isinstance(made, numpy.ndarray):  # of an __array_function__
             raise _errors.wrong_type("the result", "an array", made)
-        if made.nbytes and not wsp_arena_owns(self._ptr, cnp.PyArray_DATA(made)):
+        if made.nbytes and not self._has_made(made):
             made = self._place_copy(made)
         if not checked or ws_is_checked(made):
             return made
         return ws_checked_view(made)
+
+    cdef bint _has_made(self, cnp.ndarray made) noexcept:
+        """Whether the memory of an array is this workspace's."""
+        if wsp_arena_owns(self._ptr, cnp.PyArray_DATA(made)):
+            return True
+        return self._handler.separate and ws_is_made_by(self._handler, made)
 
     cdef object _place_copy(self, cnp.ndarray made):
         """Copy what was made elsewhere, since the function changed the scope."""
@@ -431,9 +566,36 @@ cdef class Arena:
         return wsp_arena_owns(self._ptr, cnp.PyArray_DATA(array))
 
 
+cdef void end_arrays(Arena arena) noexcept:
+    """Make stale what a cycle has made, unless it is to outlive it."""
+    if not arena._handler.keeps:
+        ws_make_stale(arena._handler)
+
+
 cdef void ws_make_stale_if_idle(Arena arena) noexcept:
     if not wsp_arena_is_open(arena._ptr):
+        arena._handler.over = wsp_arena_generation(arena._ptr)
         ws_make_stale(arena._handler)
+
+
+cdef wsp_file *open_file(
+    str name, bytes path, bint temporary, size_t size
+) except NULL:
+    cdef wsp_file *opened = NULL
+    cdef int reason = 0
+    cdef wsp_status status = wsp_file_open(path, temporary, size, &opened, &reason)
+    if status == WSP_OK:
+        return opened
+    shown = os.fsdecode(path)
+    if status == WSP_EBUSY:
+        raise _errors.file_in_use(name, shown)
+    if status == WSP_EINVAL and os.path.exists(path) and not os.path.isfile(path):
+        raise _errors.no_file(name, shown)
+    if status == WSP_EINVAL:
+        raise _errors.file_without_size(shown)
+    if status == WSP_EFILE:
+        raise _errors.file_refused(name, shown, size, reason)
+    raise MemoryError
 
 
 # ---- handlers, for the scope ---------------------------------------------------------
@@ -526,9 +688,36 @@ def raise_stale(x):
     ws_raise_stale(x)
 
 
+def stale_generations(x):
+    """Return (made, last) of a stale array: generations of its workspace."""
+    cdef ws_handler *home = ws_link_of(x).home
+    last = 0 if home == NULL else wsp_arena_generation(home.arena)
+    return ws_link_of(x).generation, last
+
+
 def is_linked(x):
     """Say whether `x` is a checked array, valid or stale, of a workspace."""
     return (ws_is_checked(x) or ws_is_stale(x)) and ws_link_of(x).home != NULL
+
+
+def set_debugging(int what):
+    """Set what cycles that begin from now on do with their memory: bits DEBUG_*."""
+    global _debugging
+    _debugging = what
+
+
+def bytes_for(size_t nbytes, size_t alignment):
+    """Return what an allocation takes of a block, in bytes; 0: too much."""
+    return wsp_bytes_for(nbytes, alignment)
+
+
+def all_arenas():
+    """Return the arenas that are there now, of all threads."""
+    while True:
+        try:
+            return list(_arenas)
+        except RuntimeError:  # another thread has made one meanwhile
+            continue
 
 
 def in_scope(x):
@@ -544,7 +733,9 @@ def in_scope(x):
     else:
         data = allocation_of(x, &home)
         if data != NULL:
-            made = wsp_generation(data)
+            made = wsp_generation(home.arena, data)
+        elif home == NULL:
+            home = ws_home_of_separate(x, &made)
     return (
         home != NULL
         and wsp_arena_is_open(home.arena)
@@ -558,10 +749,13 @@ def owner_of(x):
     The workspace is None when its object is gone, though the memory is there.
     """
     cdef ws_handler *home
+    cdef uint64_t made
     if ws_is_checked(x) or ws_is_stale(x):
         home = ws_link_of(x).home
     else:
         home = home_of_plain(x)
+        if home == NULL:
+            home = ws_home_of_separate(x, &made)
     if home == NULL:
         return False, None
     reference = <object>home.owner
@@ -575,7 +769,7 @@ cdef ws_handler *home_of_plain(cnp.ndarray x) noexcept:
     if home != NULL or ws_data_of(x) != NULL:
         return home
     # No array owns the data: it came by way of a buffer, and only its address tells.
-    for arena in list(_arenas):
+    for arena in all_arenas():
         if wsp_arena_owns(arena._ptr, data):
             return arena._handler
     return NULL
@@ -590,6 +784,85 @@ cdef const void *allocation_of(cnp.ndarray x, ws_handler **home) noexcept:
     if data != NULL:
         return data
     return wsp_arena_find(home[0].arena, cnp.PyArray_DATA(x))
+
+
+def data_owner(x):
+    """Return the array at the end of the chain of bases that owns the data, or None."""
+    cdef void *owner = ws_data_owner(x)
+    return None if owner == NULL else <object><PyObject *>owner
+
+
+def checked_view(cnp.ndarray x):
+    """Return a checked array over the same memory."""
+    return ws_checked_view(x)
+
+
+def raw_references(list owners):
+    """Count the references to each owner of data that no valid checked array holds.
+
+    The list itself is to be the only other one who holds them.
+    """
+    return [
+        Py_REFCNT(PyList_GET_ITEM(owners, i)) - 1
+        - ws_linked_references(PyList_GET_ITEM(owners, i))
+        for i in range(len(owners))
+    ]
+
+
+def sole_leases(Arena arena, list held, Py_ssize_t spare):
+    """Return (leases, lent) of a batch to which nobody else refers; None: not so.
+
+    `held` holds the batch and nobody else does, but for `spare` times: an array, or a
+    tuple, list or dict of arrays and numbers. Leases are weak references to its arrays
+    that are of the arena; lent are the arrays that one other refers to.
+    """
+    cdef PyObject *batch = PyList_GET_ITEM(held, 0)
+    cdef PyObject *child = NULL
+    cdef Py_ssize_t i = 0
+    cdef list leases = []
+    cdef list lent = []
+    if not PyArray_Check(batch) and Py_REFCNT(batch) > 1 + spare:
+        return None
+    if PyTuple_CheckExact(batch):
+        for i in range(PyTuple_GET_SIZE(batch)):
+            if not lease_sole(arena, PyTuple_GET_ITEM(batch, i), leases, lent):
+                return None
+    elif PyDict_CheckExact(batch):
+        while PyDict_Next(batch, &i, NULL, &child):
+            if not lease_sole(arena, child, leases, lent):
+                return None
+    elif PyList_CheckExact(batch):
+        for i in range(PyList_GET_SIZE(batch)):
+            if not lease_sole(arena, PyList_GET_ITEM(<object>batch, i), leases, lent):
+                return None
+    elif not lease_sole(arena, batch, leases, lent):
+        return None
+    return leases, lent
+
+
+cdef bint lease_sole(
+    Arena arena, PyObject *item, list leases, list lent
+) except -1:
+    """Refer weakly to an array that at most one other refers to; False: it is not."""
+    cdef cnp.ndarray array
+    if not PyArray_Check(item):
+        return (
+            item == <PyObject *>None or PyLong_CheckExact(item)
+            or PyFloat_CheckExact(item) or PyUnicode_CheckExact(item)
+        )
+    cdef Py_ssize_t count = Py_REFCNT(item)
+    if count > 2:
+        return False
+    array = <cnp.ndarray>item
+    if type(array) is not numpy.ndarray or array.dtype.hasobject:
+        return False
+    if not cnp.PyArray_CHKFLAGS(array, cnp.NPY_ARRAY_OWNDATA):
+        return False
+    if arena is not None and wsp_arena_owns(arena._ptr, cnp.PyArray_DATA(array)):
+        leases.append(PyWeakref_NewRef(array, NULL))
+    if count == 2:
+        lent.append(array)
+    return True
 
 
 def copy_out(cnp.ndarray x):

@@ -83,7 +83,7 @@ static ws_handler *home_of_owner(PyArrayObject *owner, uint64_t *made) {
   ws_handler *home = capsule == NULL ? NULL : ws_handler_of(capsule);
   if (home == NULL) return NULL;
   const void *data = PyArray_DATA(owner);
-  *made = wsp_arena_owns(home->arena, data) ? wsp_generation(data)
+  *made = wsp_arena_owns(home->arena, data) ? wsp_generation(home->arena, data)
                                             : ws_handler_mark(capsule);
   return home;
 }
@@ -94,6 +94,22 @@ ws_handler *ws_home_of_memory(PyObject *array) {
   ws_handler *home = owner == NULL ? NULL : home_of_owner(owner, &made);
   if (home == NULL || !wsp_arena_owns(home->arena, PyArray_DATA(owner))) return NULL;
   return home;
+}
+
+ws_handler *ws_home_of_separate(PyObject *array, uint64_t *made) {
+  PyArrayObject *owner = ws_data_owner(array);
+  PyObject *capsule = owner == NULL ? NULL : PyArray_HANDLER(owner);
+  ws_handler *home = capsule == NULL ? NULL : ws_handler_of(capsule);
+  if (home == NULL || !ws_handler_is_separate(capsule)) return NULL;
+  if ((size_t)PyArray_NBYTES(owner) < home->min_block) return NULL;
+  *made = ws_handler_mark(capsule);
+  return home;
+}
+
+int ws_is_made_by(const ws_handler *home, PyObject *array) {
+  PyArrayObject *owner = ws_data_owner(array);
+  PyObject *capsule = owner == NULL ? NULL : PyArray_HANDLER(owner);
+  return capsule != NULL && ws_handler_of(capsule) == home;
 }
 
 /* Its survival is nobody's mistake. */
@@ -126,6 +142,13 @@ static void link_remove(ws_link *link) {
   link->prev = link->next = NULL;
 }
 
+/* Whether what was made in a generation is valid, and will not always be. */
+static bool goes_stale(const ws_handler *home, uint64_t made) {
+  if (home->keeps) return made > home->over;
+  return wsp_arena_is_open(home->arena) && wsp_arena_in_cycle(home->arena) &&
+         made == wsp_arena_generation(home->arena);
+}
+
 /* Called by NumPy for each new Array, and more than once for some: the first call that
  * finds an owner of the current generation decides. */
 static int array_finalize(PyArrayObject *self, PyObject *parent) {
@@ -136,9 +159,7 @@ static int array_finalize(PyArrayObject *self, PyObject *parent) {
   PyArrayObject *owner = ws_data_owner((PyObject *)self);
   uint64_t made;
   ws_handler *home = owner == NULL ? NULL : home_of_owner(owner, &made);
-  if (home == NULL || !wsp_arena_is_open(home->arena)) return 0;
-  if (!wsp_arena_in_cycle(home->arena) || made != wsp_arena_generation(home->arena))
-    return 0;
+  if (home == NULL || !goes_stale(home, made)) return 0;
   link_insert(link, home, made);
   if (owner == self)
     excuse(owner);
@@ -169,6 +190,16 @@ void ws_make_stale(ws_handler *home) {
     Py_SET_TYPE(array, &ws_StaleArray_Type);
     link = next;
   }
+}
+
+Py_ssize_t ws_linked_references(PyObject *owner) {
+  uint64_t made;
+  ws_handler *home = home_of_owner((PyArrayObject *)owner, &made);
+  Py_ssize_t count = 0;
+  for (ws_link *link = home == NULL ? NULL : home->linked; link; link = link->next)
+    if (link->owner == owner)
+      count += PyArray_BASE((PyArrayObject *)array_of(link)) == owner ? 2 : 1;
+  return count;
 }
 
 /* ---- making ---------------------------------------------------------------- */

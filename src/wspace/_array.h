@@ -20,12 +20,13 @@ struct ws_link {
   PyObject *owner;      /* of the data, owned; NULL: not linked, or the array itself */
   ws_handler *home;     /* owned reference; NULL: not linked */
   uint64_t generation;  /* in which it was linked */
-  ws_link *prev, *next; /* in home->linked while that generation is open */
+  ws_link *prev, *next; /* in home->linked until it is stale */
 };
 
 /* Ready the types.  `stand_in` is the type that numpy.lib.stride_tricks puts between an
- * array and its view; `stale` is called with (name, shape, dtype, made, now) and
- * returns the exception for a use of a stale array.  -1 with an exception. */
+ * array and its view; `stale` is called with (name, shape, dtype, made, now, last), the
+ * open generation or None and the last one, and returns the exception for a use of a
+ * stale array.  -1 with an exception. */
 int ws_array_setup(PyObject *stale, PyObject *stand_in);
 int ws_stale_setup(PyObject *stale);
 int ws_iterate_setup(void);
@@ -45,6 +46,13 @@ const void *ws_data_of(PyObject *array);
 
 /* The handler in whose arena the memory of a plain array lies; NULL: none. */
 ws_handler *ws_home_of_memory(PyObject *array);
+
+/* The same for one that a cycle made apart, on NumPy's own heap, and the generation of
+ * that cycle; what is too small to be captured is nobody's. */
+ws_handler *ws_home_of_separate(PyObject *array, uint64_t *made);
+
+/* Did `home` serve, or pass on, the request for the memory of the array. */
+int ws_is_made_by(const ws_handler *home, PyObject *array);
 
 /* A new array, placed in the open arena whatever its size, with a plain owner
  * underneath when it is to be checked.  Takes `descr`.  NULL with an exception. */
@@ -68,7 +76,10 @@ PyObject *ws_copy_out(PyObject *array);
 /* A plain array over the same memory, which does not count as escaped. */
 PyObject *ws_keep(PyObject *array);
 
-/* Swap the type of every linked array of the cycle. */
+/* How many references to the owner of some data valid checked arrays hold. */
+Py_ssize_t ws_linked_references(PyObject *owner);
+
+/* Swap the type of every linked array. */
 void ws_make_stale(ws_handler *home);
 
 /* Set the exception for the use of a stale array; always NULL. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Configuration of workspaces: the policies and `WorkspaceConfig`."""
+"""Configuration of workspaces: `WorkspaceConfig`, and how its fields are read."""
 
 from __future__ import annotations
 
@@ -7,115 +7,32 @@ import dataclasses
 import difflib
 import math
 import numbers
+import os
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypedDict, TypeVar, Unpack
+from enum import Enum
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict, TypeVar, Unpack
 
 from wspace import _errors
+from wspace._policies import (
+    AllocationPolicy,
+    BusyPolicy,
+    EscapePolicy,
+    LearningPolicy,
+    LocationPolicy,
+    Policy,
+    ResetPolicy,
+    SpillPolicy,
+)
 from wspace._sizes import Size, parse_size, read_integer
 
-_P = TypeVar("_P", bound="_Policy")
+_P = TypeVar("_P", bound="Policy")
 
+_MOST_SLOTS = 1024  # as in the core
 
-class _Policy(StrEnum):
-    """A choice; its members are equal to their lower-case names."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        name = value.lower() if isinstance(value, str) else None
-        return next((member for member in cls if member.value == name), None)
-
-
-class LearningPolicy(_Policy):
-    """Choose when the size of the block is learned.
-
-    Attributes
-    ----------
-    FIRST_LOOP
-        From the first cycle that allocates. Without an `initial_size` that cycle is
-        served from outside the block; with one it uses it.
-    NONE
-        Never: `initial_size` is final.
-
-    Examples
-    --------
-    >>> import wspace
-    >>> wspace.LearningPolicy("First_Loop")
-    <LearningPolicy.FIRST_LOOP: 'first_loop'>
-    """
-
-    FIRST_LOOP = "first_loop"
-    NONE = "none"
-
-
-class AllocationPolicy(_Policy):
-    """Choose how much room a learned size gets.
-
-    Attributes
-    ----------
-    STRICT
-        The learned size as it is.
-    OVERALLOCATE
-        The learned size and the fraction `overallocation` of it, at every growth.
-
-    Examples
-    --------
-    >>> import wspace
-    >>> wspace.AllocationPolicy("strict") is wspace.AllocationPolicy.STRICT
-    True
-    """
-
-    STRICT = "strict"
-    OVERALLOCATE = "overallocate"
-
-
-class SpillPolicy(_Policy):
-    """Choose what happens to an allocation that does not fit into the block.
-
-    Attributes
-    ----------
-    REALLOCATE
-        Serve it elsewhere, and grow the block at the end of the cycle up to `max_size`.
-    EXTERNAL
-        Serve it elsewhere, never grow, and warn once when it persists.
-    FAIL
-        Raise `WorkspaceFullError`.
-
-    Examples
-    --------
-    >>> import wspace
-    >>> wspace.SpillPolicy("fail") is wspace.SpillPolicy.FAIL
-    True
-    """
-
-    REALLOCATE = "reallocate"
-    EXTERNAL = "external"
-    FAIL = "fail"
-
-
-class EscapePolicy(_Policy):
-    """Choose what is said of captured arrays that are alive at the exit.
-
-    Attributes
-    ----------
-    IGNORE
-        Nothing; the statistics count them.
-    WARN
-        A `ResourceWarning`.
-    RAISE
-        An `EscapedArrayError`, unless another exception is passing.
-
-    Examples
-    --------
-    >>> import wspace
-    >>> wspace.EscapePolicy("warn") is wspace.EscapePolicy.WARN
-    True
-    """
-
-    IGNORE = "ignore"
-    WARN = "warn"
-    RAISE = "raise"
+_PERCENTILE = re.compile(r"\s*[pP]([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*")
 
 
 def _read_limit(value: Any, field: str) -> int | None:
@@ -152,6 +69,50 @@ def _read_fraction(value: Any, field: str) -> float:
     return fraction
 
 
+def _read_count(value: Any, field: str) -> int:
+    count = read_integer(value, field, "an int")
+    if not 0 <= count <= sys.maxsize:
+        raise _errors.not_allowed(field, "a count of at least 0", value)
+    return count
+
+
+def _read_slots(value: Any, field: str) -> int:
+    slots = read_integer(value, field, "an int")
+    if not 1 <= slots <= _MOST_SLOTS:
+        allowed = f"a count from 1 to {_MOST_SLOTS}"
+        raise _errors.not_allowed(field, allowed, slots)
+    return slots
+
+
+def _read_path(value: Any, field: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike):
+        raise _errors.wrong_type(field, "a path or None", value)
+    path = os.fsdecode(value)
+    if not path or "\0" in path:
+        raise _errors.not_allowed(field, "the path of a file", path)
+    return path
+
+
+def _read_share(value: Any, field: str) -> float | None:
+    allowed = "a percentile such as 'p95', a fraction above 0 and up to 1, or None"
+    if value is None:
+        return None
+    if isinstance(value, str):
+        match = _PERCENTILE.fullmatch(value)
+        if match is None:
+            raise _errors.not_allowed(field, allowed, value)
+        share = float(match[1]) / 100
+    elif isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise _errors.wrong_type(field, allowed, value)
+    else:
+        share = float(value)
+    if not 0 < share <= 1:
+        raise _errors.not_allowed(field, allowed, value)
+    return share
+
+
 def _read_policy(value: Any, field: str, kind: type[_P]) -> _P:
     allowed = _errors.one_of(kind)
     # Members of another enum are strings too, and never meant.
@@ -168,12 +129,17 @@ def _read_policy(value: Any, field: str, kind: type[_P]) -> _P:
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     "max_size": _read_limit,
     "overallocation": _read_fraction,
+    "busy_timeout_s": _read_fraction,
+    "slots": _read_slots,
+    "path": _read_path,
+    "cycles_before_initialization": _read_count,
+    "trim_to": _read_share,
     "alignment": _read_alignment,
 }
 
 
 def _read_field(field: dataclasses.Field[Any], value: Any) -> Any:
-    if isinstance(field.default, _Policy):
+    if isinstance(field.default, Policy):
         return _read_policy(value, field.name, type(field.default))
     read: Callable[[Any, str], Any] = parse_size
     if isinstance(field.default, bool):
@@ -190,7 +156,15 @@ class ConfigFields(TypedDict, total=False):
     learning: LearningPolicy | str
     allocation: AllocationPolicy | str
     overallocation: float
+    cycles_before_initialization: SupportsIndex
+    trim_to: float | str | None
     spill: SpillPolicy | str
+    reset: ResetPolicy | str
+    slots: SupportsIndex
+    on_busy: BusyPolicy | str
+    busy_timeout_s: float
+    location: LocationPolicy | str
+    path: str | os.PathLike[str] | None
     escape: EscapePolicy | str
     checked: bool
     capture: bool
@@ -225,8 +199,30 @@ class WorkspaceConfig:
         Whether a learned size gets room to spare.
     overallocation : float
         That room, as a fraction of the learned size.
+    cycles_before_initialization : int
+        Count of cycles that allocate something after which ``learning="over_time"``
+        sizes the block; with 0 only `Workspace.learn` does.
+    trim_to : str or float or None
+        Have the block follow the needs of the last cycles, down as well as up: a
+        percentile of them such as ``"p95"``, or the same as a fraction, 0.95. None
+        never makes it smaller.
     spill : SpillPolicy or str
         What happens to an allocation that does not fit.
+    reset : ResetPolicy or str
+        Whether the memory of a cycle is used again by the next one, or goes round a
+        ring; all sizes are those of one slot then.
+    slots : int
+        Count of blocks of the ring, from 1 to 1024.
+    on_busy : BusyPolicy or str
+        What a cycle does while arrays are alive in the slot whose turn it is.
+    busy_timeout_s : float
+        How long ``on_busy="wait"`` waits, in seconds.
+    location : LocationPolicy or str
+        Whether the block is in memory or a file; a file has the size `initial_size`,
+        or more if it had, and keeps it.
+    path : str or path-like or None
+        That file: it is made, or kept with its bytes, and is there when the workspace
+        is closed. None makes a temporary one without a name.
     escape : EscapePolicy or str
         What is said of captured arrays that are alive at the exit, from the cycle after
         learning on.
@@ -271,7 +267,15 @@ class WorkspaceConfig:
     learning: LearningPolicy = LearningPolicy.FIRST_LOOP
     allocation: AllocationPolicy = AllocationPolicy.OVERALLOCATE
     overallocation: float = 0.3
+    cycles_before_initialization: int = 0
+    trim_to: float | None = None
     spill: SpillPolicy = SpillPolicy.REALLOCATE
+    reset: ResetPolicy = ResetPolicy.BLOCK_LEFT
+    slots: int = 4
+    on_busy: BusyPolicy = BusyPolicy.SPILL
+    busy_timeout_s: float = 10.0
+    location: LocationPolicy = LocationPolicy.RAM
+    path: str | None = None
     escape: EscapePolicy = EscapePolicy.IGNORE
     checked: bool = True
     capture: bool = True
@@ -290,13 +294,37 @@ class WorkspaceConfig:
         for field in dataclasses.fields(self):
             value = _read_field(field, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
-        if self.max_size is not None:
-            for name in ("initial_size", "min_size"):
-                if getattr(self, name) > self.max_size:
-                    raise _errors.over_maximum(name, getattr(self, name), self.max_size)
+        self._check()
+
+    def _check(self) -> None:
+        """Raise where two fields contradict each other; max_size wins over min_size."""
+        if self.max_size is not None and self.initial_size > self.max_size:
+            raise _errors.over_maximum("initial_size", self.initial_size, self.max_size)
         never_sized = self.learning is LearningPolicy.NONE and not self.initial_size
         if self.spill is SpillPolicy.FAIL and never_sized:
             raise _errors.nothing_fits()
+        if self.trim_to is not None and self.spill is not SpillPolicy.REALLOCATE:
+            raise _errors.trimmed_for_good("spill", self.spill)
+        if self.trim_to is not None and self.learning is LearningPolicy.NONE:
+            raise _errors.trimmed_for_good("learning", self.learning)
+        if self.reset is ResetPolicy.RING and self.escape is not EscapePolicy.IGNORE:
+            raise _errors.ring_escapes(self.escape)
+        if self.location is LocationPolicy.MMAP:
+            self._check_file()
+        for name, (other, needed) in _ONLY_WITH.items():
+            is_set = getattr(self, name) != _defaults()[name]
+            if is_set and getattr(self, other) is not needed:
+                raise _errors.needs(name, getattr(self, name), other, needed)
+
+    def _check_file(self) -> None:
+        for name in ("reset", "trim_to", "huge_pages", "populate"):
+            value = getattr(self, name)
+            if value != _defaults()[name]:
+                raise _errors.not_in_a_file(name, value)
+        if self.learning is LearningPolicy.OVER_TIME:
+            raise _errors.not_in_a_file("learning", self.learning)
+        if self.path is None and not self.initial_size:
+            raise _errors.file_without_size(None)
 
     def __repr__(self) -> str:
         changed = [
@@ -333,6 +361,20 @@ class WorkspaceConfig:
         WorkspaceConfig(min_size=1048576, record=True)
         """
         return merge(self, fields)
+
+
+# Fields that mean something only with one policy.
+_ONLY_WITH: dict[str, tuple[str, Policy]] = {
+    "cycles_before_initialization": ("learning", LearningPolicy.OVER_TIME),
+    "slots": ("reset", ResetPolicy.RING),
+    "on_busy": ("reset", ResetPolicy.RING),
+    "busy_timeout_s": ("on_busy", BusyPolicy.WAIT),
+    "path": ("location", LocationPolicy.MMAP),
+}
+
+
+def _defaults() -> dict[str, Any]:
+    return {field.name: field.default for field in dataclasses.fields(WorkspaceConfig)}
 
 
 def merge(

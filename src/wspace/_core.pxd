@@ -26,6 +26,8 @@ cdef extern from "wsp.h" nogil:
         WSP_EBUSY
         WSP_ECLOSED
         WSP_EFORKED
+        WSP_EFILE
+        WSP_EHELD
 
     ctypedef struct wsp_upstream:
         void *ctx
@@ -41,6 +43,11 @@ cdef extern from "wsp.h" nogil:
         WSP_NO_SPILL
         WSP_RECORD
         WSP_LEARN
+        WSP_RING_SKIP
+        WSP_RING_REFUSE
+
+    ctypedef struct wsp_file:
+        pass
 
     ctypedef struct wsp_options:
         wsp_upstream upstream
@@ -48,18 +55,31 @@ cdef extern from "wsp.h" nogil:
         size_t initial
         size_t max_block
         size_t limit
+        wsp_file *file
+        size_t slots
         uint32_t flags
 
     ctypedef struct wsp_cycle:
         uint64_t generation
         size_t high_water
         size_t need
+        size_t fit
         size_t spilled
         size_t carried
         size_t escaped
         uint64_t escaped_count
         uint64_t allocations
         bint outside
+
+    ctypedef struct wsp_slot:
+        size_t capacity
+        size_t used
+        size_t live
+        size_t high_water
+        uint64_t generation
+        uint64_t cycles
+        uint64_t held
+        bint is_next
 
     ctypedef struct wsp_refusal:
         wsp_status status
@@ -98,19 +118,30 @@ cdef extern from "wsp.h" nogil:
     bint wsp_arena_in_cycle(const wsp_arena *arena)
     uint64_t wsp_arena_generation(const wsp_arena *arena)
     wsp_status wsp_arena_resize(wsp_arena *arena, size_t capacity)
+    wsp_status wsp_arena_fit(wsp_arena *arena, size_t capacity)
     wsp_status wsp_arena_move(wsp_arena *arena)
     wsp_status wsp_arena_warm(wsp_arena *arena, size_t size)
     size_t wsp_arena_trim(wsp_arena *arena)
     bint wsp_arena_is_inherited(const wsp_arena *arena)
     bint wsp_arena_owns(const wsp_arena *arena, const void *ptr)
+    size_t wsp_arena_slots(const wsp_arena *arena)
+    wsp_slot wsp_arena_slot(wsp_arena *arena, size_t index)
     wsp_refusal wsp_arena_refusal(const wsp_arena *arena)
     wsp_stats wsp_arena_stats(const wsp_arena *arena)
     size_t wsp_arena_resident(wsp_arena *arena)
     bint wsp_arena_check(wsp_arena *arena)
     const void *wsp_arena_find(wsp_arena *arena, const void *ptr)
     void wsp_arena_excuse(wsp_arena *arena, void *ptr)
-    uint64_t wsp_generation(const void *ptr)
+    uint64_t wsp_generation(const wsp_arena *arena, const void *ptr)
+    wsp_status wsp_file_open(const char *path, bint temporary, size_t size,
+                             wsp_file **out, int *reason)
+    size_t wsp_file_size(const wsp_file *file)
+    void wsp_file_unref(wsp_file *file)
     size_t wsp_arena_bytes_for(const wsp_arena *arena, size_t size)
+    size_t wsp_bytes_for(size_t size, size_t alignment)
+    wsp_status wsp_arena_poison(wsp_arena *arena, c_bool on)
+    size_t wsp_arena_peak(const wsp_arena *arena)
+    wsp_status wsp_arena_take_peak(wsp_arena *arena, size_t *out)
 
 
 cdef extern from "wsp.h":
@@ -127,10 +158,14 @@ cdef extern from "_handler.h":
         size_t min_block
         uint64_t passed_small
         uint64_t passed_foreign
+        uint64_t passed_separate
+        c_bool separate
         ws_site_fn site
         void *site_ctx
         PyObject *owner
         ws_link *linked
+        bint keeps
+        uint64_t over
 
     int ws_handler_setup() except -1
     int ws_watch_thread() except -1
@@ -153,8 +188,12 @@ cdef extern from "_array.h":
     bint ws_is_checked(object x) noexcept
     bint ws_is_stale(object x) noexcept
     ws_link *ws_link_of(object array) noexcept
+    void *ws_data_owner(object array) noexcept
     const void *ws_data_of(object array) noexcept
+    Py_ssize_t ws_linked_references(PyObject *owner) noexcept
     ws_handler *ws_home_of_memory(object array) noexcept
+    ws_handler *ws_home_of_separate(object array, uint64_t *made) noexcept
+    bint ws_is_made_by(const ws_handler *home, object array) noexcept
     object ws_array_new(ws_handler *home, object capsule, cnp.dtype descr, int nd,
                         cnp.npy_intp *dims, int fortran, int zero, int checked)
     object ws_checked_view(object plain)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from wspace import _errors
 from wspace._arena import Array, in_scope, owner_of
-from wspace._scope import Scope
+from wspace._scope import Scope, scope_out
 
 _Array = np.ndarray[Any, Any]
 _Made: TypeAlias = Array[Any, Any]  # unless checked=False
@@ -209,6 +209,9 @@ class Creators(Scope):
         if order not in _FORTRAN:
             raise _errors.not_allowed("order", "'C' or 'F'", order)
         dims = _dims(shape)
+        if self._is_off:
+            make = np.zeros if zero else np.empty
+            return _outside(make, dims, descr, order)  # type: ignore[no-any-return]
         try:
             made: _Made = self._arena.empty(
                 dims, descr, _FORTRAN[order], zero, self._checked
@@ -250,6 +253,8 @@ class Creators(Scope):
         descr = None if wanted is None else np.dtype(wanted)
         if descr is not None and descr.hasobject:
             raise _errors.object_dtype(self.name, descr)
+        if self._is_off:
+            return _outside(function, *args, **kwargs)  # type: ignore[no-any-return]
         try:
             array: _Made = self._arena.place(self._checked, function, *args, **kwargs)
         except (MemoryError, OverflowError, ValueError) as error:
@@ -264,6 +269,8 @@ class Creators(Scope):
             copy = partial(np.array, array, copy=True, order="K", subok=False)
         else:
             copy = partial(array.copy, order="K")
+        if self._is_off:
+            return _outside(copy)  # type: ignore[no-any-return]
         try:
             return self._arena.place(checked, copy)  # type: ignore[no-any-return]
         except MemoryError as error:
@@ -292,6 +299,13 @@ class Creators(Scope):
         if requested:
             return _errors.upstream_failed(self.name, requested)
         return error
+
+
+def _outside(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call what makes an array, and have it made on NumPy's own heap, and plain."""
+    with scope_out():
+        made = function(*args, **kwargs)
+    return made.view(np.ndarray) if type(made) is Array else made
 
 
 # Whether an order is Fortran's.

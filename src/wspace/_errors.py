@@ -7,9 +7,11 @@ raises it. A text is one line: what happened, to which workspace, with both numb
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias, TypeVar
 
 _E = TypeVar("_E", bound=BaseException)
@@ -236,20 +238,62 @@ def object_dtype(name: str, dtype: object) -> TypeError:
     )
 
 
-def spills_persist(name: str, cycles: int, nbytes: int) -> RuntimeWarning:
-    """Say that spills go on; `nbytes` were spilled in the last of the `cycles`."""
+def spills_persist(
+    name: str, cycles: int, nbytes: int, need: int, capacity: int, why: str
+) -> RuntimeWarning:
+    """Say that spills go on; `nbytes` were spilled in the last of the `cycles`.
+
+    `why` is the field, with its value, that keeps the block from growing.
+    """
+    field = why.partition("=")[0]
+    mend = "raise it" if field == "max_size" else "raise `initial_size` or change it"
     return RuntimeWarning(
         f"workspace {name!r} spilled in {_count(cycles, 'cycle')} in a row, "
-        f"{_count(nbytes, 'byte')} in the last: "
-        "its block is too small and spill='external' never grows it"
+        f"{_count(nbytes, 'byte')} in the last: it needs a block of "
+        f"{_count(need, 'byte')}, has {capacity:,}, and {why} never grows it; {mend}"
     )
 
 
+def ring_is_held(name: str, cycles: int, slots: int) -> RuntimeWarning:
+    """Say that cycles in a row found no free slot; each had another one's turn."""
+    return RuntimeWarning(
+        f"workspace {name!r} served {_count(cycles, 'cycle')} in a row from outside "
+        f"its ring: arrays are alive in all of its {_count(slots, 'slot')}; "
+        "drop or `detach()` them, or raise `slots`"
+    )
+
+
+def ask_open(names: Callable[[], Sequence[str]]) -> None:
+    """Tell who knows the names of the workspaces that are open here."""
+    global _open_names
+    _open_names = names
+
+
+_open_names: Callable[[], Sequence[str]] = tuple  # a layer above puts itself here
+
+
+def with_open(error: _E) -> _E:
+    """Note which workspaces are open here."""
+    names = ", ".join(map(repr, _open_names()))
+    error.add_note(f"open here: {names}" if names else "no workspace is open here")
+    return error
+
+
 def stale(
-    name: str, shape: tuple[int, ...], dtype: str, made: int, now: int | None
+    name: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    made: int,
+    now: int | None,
+    last: int = 0,
 ) -> StaleArrayError:
-    """Say that a checked array is of a past cycle; `now` is the open one, if any."""
+    """Say that a checked array is of a past cycle.
+
+    `now` is the open one, if any, `last` the one that began last.
+    """
     over = "which is over" if now is None else f"now {now}"
+    if now is None and last > made:
+        over += f"; the last was {last}"
     return _hinted(
         StaleArrayError(
             f"array {_plain(shape)} {dtype} of workspace {name!r} is stale: "
@@ -452,6 +496,115 @@ def nothing_fits() -> ValueError:
     return ValueError(
         "spill='fail' with learning='none' needs an initial_size: "
         "nothing could be allocated"
+    )
+
+
+def trimmed_for_good(field: str, value: str) -> ValueError:
+    """Say that a block that is trimmed could not grow again."""
+    return _hinted(
+        ValueError(
+            f"trim_to needs a block that can grow again, which {field}={str(value)!r} "
+            "forbids"
+        ),
+        "use spill='reallocate' and a learning other than 'none'",
+    )
+
+
+def needs(field: str, value: object, other: str, needed: str) -> ValueError:
+    """Say that a field means something only with one value of another."""
+    shown = repr(str(value)) if isinstance(value, str) else repr(value)
+    return ValueError(f"{field}={shown} needs {other}={str(needed)!r}")
+
+
+def not_in_a_file(field: str, value: object) -> ValueError:
+    """Say that a field means nothing where the block is a file."""
+    shown = repr(str(value)) if isinstance(value, str) else repr(value)
+    return ValueError(
+        f"location='mmap' and {field}={shown} contradict each other: "
+        "a file is one block of a fixed size"
+    )
+
+
+def file_without_size(path: str | None) -> ValueError:
+    """Say that nothing tells how large a file is to be."""
+    which = "no path is given" if path is None else f"the file {path!r} is empty"
+    return ValueError(f"location='mmap' needs an initial_size: {which}")
+
+
+def no_file(name: str, path: str) -> ValueError:
+    """Say that a path leads to something that cannot be mapped."""
+    return ValueError(
+        f"workspace {name!r} cannot use {path!r} as its file: it is not a regular file"
+    )
+
+
+def file_too_large(path: str, nbytes: int, max_size: int) -> ValueError:
+    """Say that a file that is there has more than `max_size`."""
+    return over_maximum(f"the size of {path!r}", nbytes, max_size)
+
+
+def file_in_use(name: str, path: str) -> WorkspaceStateError:
+    """Say that another workspace, here or in another process, has the file."""
+    return _hinted(
+        WorkspaceStateError(
+            f"workspace {name!r} cannot use the file {path!r}: another workspace has it"
+        ),
+        "`close()` that one, and drop the arrays that are in its file",
+    )
+
+
+def file_refused(name: str, path: str, nbytes: int, reason: int) -> OSError:
+    """Say why the system does not give a file; an OSError of the kind that fits."""
+    what = f"workspace {name!r} could not have a file of {_count(nbytes, 'byte')}"
+    if reason == errno.ENOENT:
+        what += " (no such directory)"
+    return OSError(reason, f"{what}: {os.strerror(reason)}", path)
+
+
+def size_is_fixed(name: str) -> WorkspaceStateError:
+    """Say that a file has its size already."""
+    return _cannot("learn the size of", name, "its block is a file of a fixed size")
+
+
+def ring_escapes(escape: str) -> ValueError:
+    """Say that arrays of a ring are meant to outlive their cycle."""
+    return _hinted(
+        ValueError(
+            f"reset='ring' and escape={str(escape)!r} contradict each other: "
+            "what a ring's cycle makes is meant to outlive it"
+        ),
+        "`on_busy='raise'` tells of what lives too long",
+    )
+
+
+def slot_busy(
+    name: str,
+    slot: int,
+    slots: int,
+    live: int,
+    nbytes: int,
+    generation: int,
+    waited_s: float | None = None,
+) -> WorkspaceStateError:
+    """Say what lives in the slot whose turn it is; slots are counted from 0."""
+    start = f"cannot enter workspace {name!r}"
+    if waited_s is not None:
+        start = f"could not enter workspace {name!r} within {waited_s:g} s"
+    holds = f"{_count(live, 'array')}, {_count(nbytes, 'byte')}"
+    return _hinted(
+        WorkspaceStateError(
+            f"{start}: slot {slot} of {slots} holds {holds}, made in generation "
+            f"{generation}"
+        ),
+        "drop or `detach()` what came of that cycle, or give the ring more `slots`",
+    )
+
+
+def nothing_to_learn(name: str) -> WorkspaceStateError:
+    """Say that no cycle has needed memory since the size was learned last."""
+    return _hinted(
+        _cannot("learn the size of", name, "no cycle has allocated since it last was"),
+        "run a cycle that is like those to come, then call `learn()`",
     )
 
 

@@ -29,7 +29,7 @@ static void count(_Atomic uint64_t *counter) {
 
 /* Runs Python code: with the GIL, and before anything of the arena is touched. */
 static uint32_t site_of(const ws_handler *handler, size_t size) {
-  if (handler->site == NULL || size < handler->min_block) return 0;
+  if (handler->site == NULL || size < handler->min_block || handler->separate) return 0;
   return wsp_arena_is_mine(handler->arena) ? handler->site(handler->site_ctx) : 0;
 }
 
@@ -39,6 +39,11 @@ static bool serve(ws_handler *handler, size_t size, uint32_t flags, uint32_t sit
                   void **out) {
   if (size < handler->min_block) {
     count(&handler->passed_small);
+    return false;
+  }
+  if (handler->separate) { /* from NumPy's own heap, where memory checkers see it */
+    count(wsp_arena_is_mine(handler->arena) ? &handler->passed_separate
+                                            : &handler->passed_foreign);
     return false;
   }
   *out = NULL;
@@ -89,11 +94,11 @@ static void *resize(ws_handler *handler, void *ptr, size_t size) {
       wsp_arena_try_resize(handler->arena, ptr, size))
     return ptr;
   /* Its realloc rather than its malloc, which needs the GIL for its cache. */
-  uint32_t site = ptr == NULL ? 0 : wsp_site(ptr);
+  uint32_t site = ptr == NULL ? 0 : wsp_site(handler->arena, ptr);
   if (!serve(handler, size, 0, site, &fresh))
     fresh = numpy_own->realloc(numpy_own->ctx, NULL, size != 0 ? size : 1);
   if (fresh == NULL || ptr == NULL) return fresh;
-  size_t old = wsp_size(ptr);
+  size_t old = wsp_size(handler->arena, ptr);
   memcpy(fresh, ptr, old < size ? old : size);
   wsp_arena_free(handler->arena, ptr);
   return fresh;
@@ -177,6 +182,10 @@ static void capsule_dies(PyObject *capsule) {
   ws_handler_unref(handler->allocator.ctx);
 }
 
+/* The top bit of a capsule's context: made for a cycle whose allocations are separate.
+ */
+static const uintptr_t separate_bit = (uintptr_t)1 << (sizeof(uintptr_t) * 8 - 1);
+
 PyObject *ws_handler_capsule(ws_handler *handler, uint64_t generation) {
   PyObject *capsule = PyCapsule_New(&handler->handler, capsule_name, capsule_dies);
   if (capsule == NULL) return NULL;
@@ -186,7 +195,11 @@ PyObject *ws_handler_capsule(ws_handler *handler, uint64_t generation) {
 }
 
 int ws_handler_remark(PyObject *capsule, uint64_t generation) {
-  return PyCapsule_SetContext(capsule, (void *)(uintptr_t)generation);
+  PyDataMem_Handler *handler = PyCapsule_GetPointer(capsule, capsule_name);
+  if (handler == NULL) return -1;
+  const ws_handler *ours = handler->allocator.ctx;
+  uintptr_t context = (uintptr_t)generation | (ours->separate ? separate_bit : 0);
+  return PyCapsule_SetContext(capsule, (void *)context);
 }
 
 ws_handler *ws_handler_of(PyObject *capsule) {
@@ -197,5 +210,9 @@ ws_handler *ws_handler_of(PyObject *capsule) {
 }
 
 uint64_t ws_handler_mark(PyObject *capsule) {
-  return (uint64_t)(uintptr_t)PyCapsule_GetContext(capsule);
+  return (uint64_t)((uintptr_t)PyCapsule_GetContext(capsule) & ~separate_bit);
+}
+
+bool ws_handler_is_separate(PyObject *capsule) {
+  return (uintptr_t)PyCapsule_GetContext(capsule) & separate_bit;
 }

@@ -14,6 +14,7 @@
 #include <Python.h>
 #include <numpy/ndarraytypes.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "wsp.h"
 
@@ -27,12 +28,15 @@ typedef struct ws_handler {
   size_t refs;               /* the arena object, each capsule, each checked array */
   wsp_arena *arena;          /* owned reference */
   size_t min_block;          /* smaller requests are NumPy's own */
-  _Atomic uint64_t passed_small, passed_foreign;
+  bool separate; /* NumPy's heap serves all of this cycle; set between cycles */
+  _Atomic uint64_t passed_small, passed_foreign, passed_separate;
   ws_site_fn site; /* NULL: sites are not recorded */
   void *site_ctx;  /* borrowed: valid while the arena object lives, which clears it */
   PyObject *name;  /* owned; for messages */
   PyObject *owner; /* weak reference to the workspace, or None; owned */
-  ws_link *linked; /* checked arrays of the open cycle, newest first; borrowed */
+  ws_link *linked; /* checked arrays that are not stale, newest first; borrowed */
+  bool keeps;      /* they outlive their cycle, as in a ring: until they are `over` */
+  uint64_t over;   /* with `keeps`: the last generation that is */
 } ws_handler;
 
 /* Once, before all else; -1 with an exception. */
@@ -55,5 +59,7 @@ int ws_handler_remark(PyObject *capsule, uint64_t generation);
 /* The ws_handler behind a capsule; NULL: it is not one of ours.  Never an exception. */
 ws_handler *ws_handler_of(PyObject *capsule);
 uint64_t ws_handler_mark(PyObject *capsule);
+/* Was it made for a cycle whose allocations are separate. */
+bool ws_handler_is_separate(PyObject *capsule);
 
 #endif

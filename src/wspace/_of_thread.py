@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ class _OfThread(threading.local):
     def __init__(self) -> None:
         self.named: dict[str, Workspace] = {}
         self.created: weakref.WeakSet[Any] = weakref.WeakSet()
+        # Called with each workspace that is made.
+        self.watchers: list[Callable[[Workspace], None]] = []
 
 
 mine = _OfThread()
@@ -34,6 +37,8 @@ os.register_at_fork(after_in_child=_after_fork)
 def remember(workspace: Workspace) -> None:
     """Count a workspace as created by this thread."""
     mine.created.add(workspace)
+    for watcher in list(mine.watchers):
+        watcher(workspace)
 
 
 def find(name: str) -> Workspace | None:

@@ -31,6 +31,7 @@ from wspace._core cimport (
     WSP_EBUSY,
     WSP_ECLOSED,
     WSP_EFORKED,
+    WSP_EHELD,
     WSP_ETHREAD,
     WSP_OK,
     wsp_arena,
@@ -53,11 +54,13 @@ cdef extern from "Python.h":
 
 cdef object _stack = PyContextVar_New("wspace.stack", NULL)
 
-# What a frame is: the outermost enter of a workspace, a further one, borrow, scope_out.
+# What a frame is: the outermost enter of a workspace, a further one, borrow, paused,
+# scope_out.
 cdef enum Kind:
     CYCLE
     AGAIN
     BORROW
+    PAUSE
     OUT
 
 # What a workspace wants to hear of at the end of a cycle: bits of Scope._watch.
@@ -147,7 +150,8 @@ cdef bint is_on_stack(Frame frame, Frame above):
 cdef Frame push(Scope scope, Arena arena, Kind kind, object handler):
     """Put a frame on the stack of this context and install its handler, or neither.
 
-    `handler` None: none is installed, but for scope_out, which installs NumPy's own.
+    `handler` None: none is installed, but for paused and scope_out, which install
+    NumPy's own.
     """
     cdef Frame frame = Frame.__new__(Frame)
     cdef Frame raw = raw_frame()
@@ -161,7 +165,7 @@ cdef Frame push(Scope scope, Arena arena, Kind kind, object handler):
         PyContextVar_Set(_stack, frame.below)
     if arena is not None:
         frame.generation = arena.generation_now()
-    if handler is not None or kind == OUT:
+    if handler is not None or kind >= PAUSE:
         frame.before = set_handler(handler)
         frame.handler = current_handler() if handler is None else handler
     try:
@@ -248,6 +252,8 @@ cdef int close(Frame frame, bint is_here, list reports) except -1:
             scope._prepare_end(frame)
         elif frame.kind == AGAIN:
             scope._forget_again(frame)
+        elif frame.kind == PAUSE and is_running(frame):
+            scope._pauses -= 1
         restored = restore_handler(frame, raw)
     finally:
         if ends:
@@ -316,7 +322,7 @@ cdef int tell_handler(Frame frame, object error) except -1:
 
 
 cdef int leave(Frame frame, object error) except -1:
-    """Leave the block of a borrow or a scope_out."""
+    """Leave the block of a borrow, of paused or of scope_out."""
     cdef Frame top = top_frame()
     cdef Frame raw = raw_frame()
     if frame is top:
@@ -344,7 +350,9 @@ cdef int complain(object problem, object error) except -1:
 
 
 cdef str frame_name(Frame frame):
-    return "scope_out" if frame.scope is None else frame.scope.name
+    if frame.scope is None:
+        return "scope_out"
+    return "paused" if frame.kind == PAUSE else frame.scope.name
 
 
 cdef object current_task():
@@ -374,8 +382,9 @@ cdef class Scope:
     """Enter and leave one arena; `wspace.Workspace` adds all policy.
 
     A subclass sets `_watch` to what it wants to hear of, and defines ``_new_arena()``,
-    ``_settle(cycle, sites, is_passing)``, called at the end of such a cycle, and
-    ``_explain_refusal(error)``, called when a ``MemoryError`` passes.
+    ``_settle(cycle, sites, is_passing)``, called at the end of such a cycle,
+    ``_explain_refusal(error)``, called when a ``MemoryError`` passes, and
+    ``_await_slot()``, called when a ring refuses, which returns to try again.
     """
 
     cdef readonly str name
@@ -386,9 +395,11 @@ cdef class Scope:
     cdef list _again             # frames of further enters of it, all contexts
     cdef unsigned long _thread   # who opened it
     cdef object _task            # name of the asyncio task that did, or None
+    cdef int _pauses             # frames of paused in the open cycle, all contexts
     cdef int _forgiven           # exits that may still come after one too early
     cdef bint _noteworthy
     cdef wsp_cycle _figures      # of the cycle that ended last
+    cdef wsp_cycle _most         # of the one that needed most; fit 0: of none
     cdef list _sites
     cdef object __weakref__
 
@@ -419,6 +430,9 @@ cdef class Scope:
         if status == WSP_EFORKED and frame_of(self, True) is None:
             self._renew()
             return self.__enter__()
+        if status == WSP_EHELD:
+            self._await_slot()
+            return self.__enter__()
         if status != WSP_OK:
             self._enter_again(status, task)
         return self
@@ -431,19 +445,21 @@ cdef class Scope:
             raise
         self._task = name
         self._again.clear()
-        self._forgiven = 0
+        self._forgiven = self._pauses = 0
         self._thread = PyThread_get_thread_ident()
         return 0
 
     cdef object _handler(self):
-        return self._arena._capsule if self._capture else None
+        captures = self._capture and not self._arena._bypasses
+        return self._arena._capsule if captures else None
 
     cdef int _enter_again(self, wsp_status status, object task) except -1:
         cdef Frame frame
         if status == WSP_EBUSY or status == WSP_EFORKED:
             if frame_of(self, True) is None:
                 here = None if task is None else task.get_name()
-                raise _errors.other_task(self.name, self._task, here)
+                problem = _errors.other_task(self.name, self._task, here)
+                raise _errors.with_open(problem)
             frame = push(self, self._arena, AGAIN, self._handler())
             self._again.append(frame)
             return 0
@@ -520,6 +536,8 @@ cdef class Scope:
         """End the cycle; no Python code runs."""
         frame.arena.end(&self._figures)
         self._cycle = None
+        if self._figures.fit > self._most.fit:
+            self._most = self._figures
         self._noteworthy = (
             (self._watch & ON_ALLOCATIONS and self._figures.allocations != 0)
             or (self._watch & ON_SPILLS and self._figures.spilled != 0)
@@ -532,9 +550,18 @@ cdef class Scope:
         self._settle(self._figures, self._sites, is_passing)
         return 0
 
+    @property
+    def _largest(self):
+        """Figures of the cycle that would need the largest block; None: none has."""
+        return self._most if self._most.fit != 0 else None
+
+    def _forget_largest(self):
+        self._most.fit = 0
+
     cdef object _wrong_thread(self):
         here = thread_name(PyThread_get_thread_ident())
-        return _errors.wrong_thread(self.name, thread_name(self._thread), here)
+        problem = _errors.wrong_thread(self.name, thread_name(self._thread), here)
+        return _errors.with_open(problem)
 
     def _check_open(self, str action="allocate in"):
         """Raise unless the scope is open on this thread."""
@@ -542,7 +569,17 @@ cdef class Scope:
             return
         if self._arena.is_others():
             raise self._wrong_thread()
-        raise _errors.not_open(self.name, action)
+        raise _errors.with_open(_errors.not_open(self.name, action))
+
+    @property
+    def _is_off(self):
+        """Whether the creators of the open scope place nothing: paused, or bypassed."""
+        return self._arena._bypasses or (self._pauses > 0 and is_paused(self))
+
+    @property
+    def _is_mine(self):
+        """Whether the scope is open on this thread, in whichever context."""
+        return self._arena.mine()
 
     @property
     def is_open(self):
@@ -581,25 +618,66 @@ cdef class Scope:
         ...         wspace.current().name
         'outer'
         """
-        return Borrow.__new__(Borrow, self)
+        return Block.__new__(Block, self, BORROW)
+
+    def paused(self):
+        """Turn this workspace off for a block: all arrays made there are NumPy's own.
+
+        What its creators make is, too: a plain array that is never stale.
+
+        Returns
+        -------
+        context manager
+            Entering it gives the workspace.
+
+        Raises
+        ------
+        WorkspaceStateError
+            On entering, if the workspace is not open.
+        WrongThreadError
+            On entering, if it is open in another thread.
+
+        See Also
+        --------
+        wspace.scope_out : Turn capture off only, for whichever workspace is current.
+
+        Notes
+        -----
+        `borrow`, and entering this or another workspace, turn it on again inside.
+
+        Examples
+        --------
+        >>> import wspace
+        >>> with wspace.Workspace("demo") as ws:
+        ...     with ws.paused():
+        ...         x = ws.ones(3)
+        >>> float(x.sum()), wspace.is_attached(x)
+        (3.0, False)
+        """
+        return Block.__new__(Block, self, PAUSE)
 
 
 @cython.final
-cdef class Borrow:
-    """The block of `Workspace.borrow`."""
+cdef class Block:
+    """The block of `Workspace.borrow` or of `Workspace.paused`."""
 
     cdef Scope _scope
+    cdef Kind _kind
     cdef list _frames
 
-    def __cinit__(self, Scope scope not None):
+    def __cinit__(self, Scope scope not None, int kind):
         self._scope = scope
+        self._kind = <Kind>kind
         self._frames = []
 
     def __enter__(self):
-        self._scope._check_open("borrow")
-        cdef Arena arena = self._scope._arena
-        self._frames.append(push(self._scope, arena, BORROW, self._scope._handler()))
-        return self._scope
+        cdef Scope scope = self._scope
+        cdef bint pauses = self._kind == PAUSE
+        scope._check_open("pause" if pauses else "borrow")
+        handler = None if pauses else scope._handler()
+        self._frames.append(push(scope, scope._arena, self._kind, handler))
+        scope._pauses += pauses
+        return scope
 
     def __exit__(self, kind, error, trace):
         if self._frames:
@@ -680,7 +758,7 @@ def current():
     Returns
     -------
     Workspace or None
-        None outside all scopes and in a block of `scope_out`.
+        None outside all scopes and in a block of `scope_out` or of `paused`.
 
     Examples
     --------
@@ -690,7 +768,17 @@ def current():
     'demo'
     """
     cdef Frame frame = current_frame()
-    return None if frame is None else frame.scope
+    return None if frame is None or frame.kind == PAUSE else frame.scope
+
+
+cdef bint is_paused(Scope scope):
+    """Whether the uppermost running frame of a scope in this context is of paused."""
+    cdef Frame frame = top_frame()
+    while frame is not None:
+        if frame.scope is scope and is_running(frame):
+            return frame.kind == PAUSE
+        frame = frame.below
+    return False
 
 
 def open_scopes():
@@ -703,3 +791,6 @@ def open_scopes():
                 found.append(frame.scope)
         frame = frame.below
     return found
+
+
+_errors.ask_open(lambda: [scope.name for scope in open_scopes()])

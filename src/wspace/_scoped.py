@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from wspace import _errors, _registry
 from wspace._calls import check_result, in_scope_of
-from wspace._config import merge
+from wspace._default import effective
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -94,7 +94,7 @@ def scoped(
     if name is not None and not isinstance(name, str):
         raise _errors.wrong_type("name", "a string", name)
     check_result(result)
-    asked = merge(config, fields) if config is not None or fields else None
+    asked = effective(config, fields) if config is not None or fields else None
 
     def decorate(function: _F) -> _F:
         called: Any = name or getattr(function, "__qualname__", type(function).__name__)

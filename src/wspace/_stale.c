@@ -7,7 +7,7 @@
 
 #include "_array.h"
 
-static PyObject *make_error;  /* (name, shape, dtype, made, now) -> exception */
+static PyObject *make_error;  /* (name, shape, dtype, made, now, last) -> exception */
 static PyObject *array_names; /* the attributes of ndarray */
 static PyObject *own_names;   /* those of StaleArray, from `object` too */
 
@@ -36,9 +36,11 @@ PyObject *ws_raise_stale(PyObject *self) {
   if (describe(self, &shape, &dtype) < 0) return NULL;
   PyObject *now = generation_now(link->home), *error = NULL;
   PyObject *name = link->home == NULL ? Py_None : link->home->name;
+  unsigned long long last =
+      link->home == NULL ? 0 : wsp_arena_generation(link->home->arena);
   if (now != NULL)
-    error = PyObject_CallFunction(make_error, "OOOKO", name, shape, dtype,
-                                  (unsigned long long)link->generation, now);
+    error = PyObject_CallFunction(make_error, "OOOKOK", name, shape, dtype,
+                                  (unsigned long long)link->generation, now, last);
   Py_DECREF(shape);
   Py_DECREF(dtype);
   Py_XDECREF(now);

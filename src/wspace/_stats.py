@@ -21,7 +21,7 @@ class WorkspaceStats:
     cycles : int
         Count of cycles that have ended.
     capacity : int
-        Size of the block, in bytes.
+        Size of the block, or of each slot of a ring, in bytes.
     used : int
         In use by the open cycle now, in bytes.
     high_water : int

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -382,13 +383,14 @@ def _owner(x: _Array) -> tuple[bool, Workspace | None]:
     return _arena.owner_of(_checked_type(x))
 
 
-def _is_attached(array: _Array) -> bool:
-    """Whether the array or, of a masked one, its mask is attached."""
-    if _arena.owner_of(array)[0]:
+def _is_attached(array: _Array, to: Workspace | None = None) -> bool:
+    """Whether the array or, of a masked one, its mask is attached; None: to any."""
+    found, owner = _arena.owner_of(array)
+    if found and (to is None or owner is to):
         return True
-    return isinstance(array, np.ma.MaskedArray) and (
-        array.mask is not np.ma.nomask and _arena.owner_of(np.asarray(array.mask))[0]
-    )
+    if not isinstance(array, np.ma.MaskedArray) or array.mask is np.ma.nomask:
+        return False
+    return _is_attached(np.asarray(array.mask), to)
 
 
 def _detached(array: _Array) -> _Array:
@@ -435,6 +437,26 @@ def _walk_to(x: _T, target: Workspace) -> _T:
     def library(held: Any, arrays: list[_Array]) -> Any:
         moves = any(_is_attached(array) and not there(array) for array in arrays)
         return _library_copied(held, target.borrow()) if moves else held
+
+    return walk(x, leaf, library)
+
+
+def hand_on(
+    x: _T, source: Workspace, target: Workspace, note: Callable[[int], None]
+) -> _T:
+    """Copy into `target` what lies in `source`; `note` is told the bytes of each."""
+
+    def leaf(array: _Array) -> _Array:
+        if not _is_attached(array, source):
+            return array
+        note(array.nbytes)
+        return _copied(array, target)
+
+    def library(held: Any, arrays: list[_Array]) -> Any:
+        if not any(_is_attached(array, source) for array in arrays):
+            return held
+        note(sum(array.nbytes for array in arrays))
+        return _library_copied(held, target.borrow())
 
     return walk(x, leaf, library)
 

@@ -6,45 +6,36 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
-from typing import Any, TypedDict, TypeVar, Unpack, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from wspace import _errors, _of_thread
 from wspace._arena import Arena
 from wspace._calls import in_scope_of
-from wspace._config import (
-    AllocationPolicy,
-    ConfigFields,
-    EscapePolicy,
-    LearningPolicy,
-    SpillPolicy,
-    WorkspaceConfig,
-    merge,
-)
+from wspace._config import ConfigFields, WorkspaceConfig
 from wspace._creators import Creators
+from wspace._default import effective
 from wspace._errors import CallSite
-from wspace._scope import (
-    WATCH_ALLOCATIONS,
-    WATCH_CARRIED,
-    WATCH_ESCAPES,
-    WATCH_SPILLS,
+from wspace._policies import (
+    BusyPolicy,
+    EscapePolicy,
+    LocationPolicy,
+    ResetPolicy,
+    SpillPolicy,
 )
+from wspace._ring import SlotStats, await_slot, slot_stats
+from wspace._scope import WATCH_ESCAPES
 from wspace._sizes import format_bytes
+from wspace._sizing import Cycle, Sizing
 from wspace._stats import WorkspaceStats
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# Cycles in a row that spill before a block that may not grow is complained of.
-_PERSISTS = 3
-
-# Of a block that arrays are carried through: what fits into the free ranges between
-# survivors is less than their sum, by this factor; and the share of a cycle's bytes
-# from which on that matters.
-_WALLS = 1.2
-_CARRIES = 1 / 32
-
 _OURS = os.path.join(os.path.dirname(__file__), "_")  # files of wspace itself
+
+_WITHOUT_SPILLS = (BusyPolicy.WAIT, BusyPolicy.RAISE)
 
 _numbers = itertools.count(1)
 
@@ -55,20 +46,6 @@ def _warn(warning: Warning) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
         level, frame = level + 1, frame.f_back
     warnings.warn(warning, stacklevel=level)
-
-
-class Cycle(TypedDict):
-    """What the core says of a cycle that has ended; see ``wsp_cycle`` in ``wsp.h``."""
-
-    generation: int
-    high_water: int
-    need: int
-    spilled: int
-    carried: int
-    escaped: int
-    escaped_count: int
-    allocations: int
-    outside: bool
 
 
 class Workspace(Creators):
@@ -84,7 +61,7 @@ class Workspace(Creators):
     name : str, optional
         For messages and statistics; need not be unique.
     config : WorkspaceConfig, optional
-        The configuration; by default that of `WorkspaceConfig`.
+        The configuration; by default that of `set_default_config`.
     **fields
         Single fields of the configuration, which override `config`.
 
@@ -129,53 +106,61 @@ class Workspace(Creators):
             name = f"workspace-{next(_numbers)}"
         elif not isinstance(name, str):
             raise _errors.wrong_type("name", "a string", name)
-        self.config = merge(config, fields)
+        self.config = effective(config, fields)
         self._checked = self.config.checked
         self._bound = "initial_size" if self.config.max_size is None else "max_size"
-        self._start_learning()
+        self._sizing = Sizing(name, self.config)
         super().__init__(name, self.config.capture)
+        self._watch_anew()
+        self._spans: list[Any] = []  # of the counters that are open on it
         _of_thread.remember(self)
 
     # ---- hooks of Scope --------------------------------------------------------------
 
     def _new_arena(self) -> Arena:
+        if self._is_closed:  # and inherited by a fork
+            raise _errors.closed(self.name, "enter")
         config = self.config
         no_spill = config.spill is SpillPolicy.FAIL
+        slots = config.slots if config.reset is ResetPolicy.RING else 0
+        limit = None
+        if no_spill and config.max_size is not None:
+            limit = config.max_size * max(slots, 1)
         return Arena(
             self.name,
             alignment=config.alignment,
             min_block=config.min_block,
-            initial=config.initial_size,
+            initial=self._sizing.first_size,
             max_block=config.max_size,
-            limit=config.max_size if no_spill else None,
+            limit=limit,
+            slots=slots,
+            ring_skip=config.on_busy is BusyPolicy.SKIP,
+            ring_refuse=no_spill or config.on_busy in _WITHOUT_SPILLS,
             no_spill=no_spill,
-            learn=config.initial_size == 0 and self._may_learn,
+            learn=self._sizing.is_learning and not self._sizing.first_size,
             huge_pages=config.huge_pages,
             populate=config.populate,
             zero_on_free=config.zero_on_reset,
             record=config.record,
+            file=self._file(),
         )
 
-    @property
-    def _may_learn(self) -> bool:
-        return self.config.learning is LearningPolicy.FIRST_LOOP
+    def _file(self) -> tuple[bytes, bool, int] | None:
+        """Return what the arena is told of its file, if it has one."""
+        config, size = self.config, self._sizing.first_size
+        if config.location is not LocationPolicy.MMAP:
+            return None
+        if config.path is None:
+            return os.fsencode(tempfile.gettempdir()), True, size
+        present = os.path.getsize(config.path) if os.path.exists(config.path) else 0
+        if config.max_size is not None and present > config.max_size:
+            raise _errors.file_too_large(config.path, present, config.max_size)
+        return os.fsencode(config.path), False, size
 
-    def _start_learning(self) -> None:
-        """Forget what was learned, as before the first cycle."""
-        self._learning = self._may_learn and self.config.initial_size == 0
-        self._last_spill = 0  # generation of the last cycle that spilled
-        self._spills_in_a_row = 0
-        self._complained = False
-        self._carries = False  # and is sized and warmed for it
-        self._watch = WATCH_SPILLS
-        if self._learning:
-            self._watch |= WATCH_ALLOCATIONS
-        else:
-            self._watch_learned()
-
-    def _watch_learned(self) -> None:
-        self._watch = WATCH_SPILLS | WATCH_CARRIED
-        if self.config.escape is not EscapePolicy.IGNORE:
+    def _watch_anew(self) -> None:
+        self._watch = self._sizing.watch
+        wants = self.config.escape is not EscapePolicy.IGNORE
+        if wants and not self._sizing.is_learning:
             self._watch |= WATCH_ESCAPES
 
     def _settle(self, cycle: Cycle, sites: list[CallSite], is_passing: bool) -> None:
@@ -184,15 +169,19 @@ class Workspace(Creators):
         An exception that `is_passing` must not be replaced: nothing is raised then, and
         no warning given, which a filter could turn into one.
         """
-        was_learning = self._learning
-        if self._learning:
-            self._learn(cycle)
-        if cycle["carried"] and not self._carries:
-            self._after_carried(cycle)
-        if cycle["spilled"]:
-            self._after_spill(cycle, is_passing)
+        was_learning = self._sizing.is_learning
+        warning = self._sizing.settle(self._arena, cycle, self._largest, is_passing)
+        if was_learning and not self._sizing.is_learning:
+            self._forget_largest()
+        self._watch_anew()
+        if warning is not None:
+            _warn(warning)
         if cycle["escaped_count"] and not was_learning and not is_passing:
             self._after_escape(cycle, sites)
+
+    def _await_slot(self) -> None:
+        """Wait for the slot whose turn it is, or raise, as the policy says."""
+        await_slot(self.name, self._arena, self.config)
 
     def _explain_refusal(self, error: MemoryError) -> None:
         """Add to NumPy's error that it was this workspace that had no room."""
@@ -202,82 +191,6 @@ class Workspace(Creators):
         if isinstance(full, _errors.WorkspaceFullError):
             for line in (str(full), *full.__notes__):
                 error.add_note(line)
-
-    # ---- policies --------------------------------------------------------------------
-
-    def _learned(self, need: int) -> int:
-        """Return the size of block for what a cycle needed, in bytes."""
-        config = self.config
-        size = float(need)
-        if config.allocation is AllocationPolicy.OVERALLOCATE:
-            size *= 1.0 + config.overallocation
-        size = min(size, sys.maxsize // 4)
-        size = max(int(size), config.min_size)
-        return size if config.max_size is None else min(size, config.max_size)
-
-    def _learn(self, cycle: Cycle) -> None:
-        self._learning = False
-        self._watch_learned()
-        # Refused by the system: what does not fit is spilled, and it is tried again.
-        self._arena.resize(self._learned(self._need(cycle)))
-
-    def _need(self, cycle: Cycle) -> int:
-        """Return what a block must hold for such a cycle, in bytes."""
-        high_water, carried = cycle["high_water"], cycle["carried"]
-        if carried < _CARRIES * high_water:
-            return cycle["need"]
-        return max(cycle["need"], int(_WALLS * (high_water + carried)))
-
-    def _after_carried(self, cycle: Cycle) -> None:
-        """Fit the block to arrays that are carried from cycle to cycle, once.
-
-        Which of its ranges are free differs from one cycle to the next, so it is
-        brought into memory whole: else new pages would be touched now and then.
-        """
-        self._carries = True
-        self._watch &= ~WATCH_CARRIED
-        size = self._learned(self._need(cycle))
-        if self._may_grow:
-            self._arena.resize(size)
-        self._arena.warm(size)
-
-    def _after_spill(self, cycle: Cycle, is_passing: bool) -> None:
-        in_a_row = self._last_spill == cycle["generation"] - 1
-        self._last_spill = cycle["generation"]
-        self._spills_in_a_row = self._spills_in_a_row + 1 if in_a_row else 1
-        if self._grow(cycle):
-            self._spills_in_a_row = 0
-            return
-        fits = cycle["high_water"] < self._arena.capacity
-        if self._spills_in_a_row >= 2 and fits:
-            # It would fit into a block without survivors.
-            self._arena.move()
-            self._spills_in_a_row = 0
-        elif not is_passing:
-            self._complain_of_spills(cycle)
-
-    def _grow(self, cycle: Cycle) -> bool:
-        """Grow the block to what was needed; say whether it is larger now."""
-        if not self._may_grow:
-            return False
-        before = self._arena.capacity
-        self._arena.resize(self._learned(self._need(cycle)))
-        if self._carries:
-            self._arena.warm(self._arena.capacity)
-        return self._arena.capacity > before
-
-    @property
-    def _may_grow(self) -> bool:
-        return self._may_learn and self.config.spill is SpillPolicy.REALLOCATE
-
-    def _complain_of_spills(self, cycle: Cycle) -> None:
-        if self.config.spill is not SpillPolicy.EXTERNAL or self._complained:
-            return
-        if self._spills_in_a_row >= _PERSISTS:
-            self._complained = True
-            count, nbytes = self._spills_in_a_row, cycle["spilled"]
-            warning = _errors.spills_persist(self.name, count, nbytes)
-            _warn(warning)
 
     def _after_escape(self, cycle: Cycle, sites: list[CallSite]) -> None:
         told = (
@@ -346,6 +259,51 @@ class Workspace(Creators):
             return lambda given: in_scope_of(lambda: self, given, result)
         return in_scope_of(lambda: self, function, result)
 
+    def learn(self) -> int:
+        """Size the block now for the cycle that needed most since it was last learned.
+
+        Works with every `LearningPolicy`, and makes the block smaller as well as
+        larger.
+
+        Returns
+        -------
+        int
+            The size of the block, in bytes.
+
+        Raises
+        ------
+        WorkspaceStateError
+            If the workspace is open or closed for good, its block is a file, or no
+            cycle has allocated since the size was learned last.
+        MemoryError
+            If the system does not give the memory.
+
+        Examples
+        --------
+        >>> import wspace
+        >>> ws = wspace.Workspace("demo", learning="over_time", allocation="strict")
+        >>> for size in (1000, 5000, 2000):
+        ...     with ws:
+        ...         x = ws.zeros(size).sum()
+        >>> ws.stats.capacity
+        0
+        >>> ws.learn() >= 40_000
+        True
+        """
+        self._check_idle("learn the size of")
+        if self.config.location is LocationPolicy.MMAP:
+            raise _errors.size_is_fixed(self.name)
+        largest = self._largest
+        if largest is None:
+            raise _errors.nothing_to_learn(self.name)
+        size = self._sizing.learn(self._arena, largest)
+        if size is None:
+            needed = self._sizing.size_for(largest["fit"])
+            raise _errors.upstream_failed(self.name, needed)
+        self._forget_largest()
+        self._watch_anew()
+        return size
+
     def release(self) -> None:
         """Give the memory back and leave the workspace as new.
 
@@ -371,7 +329,9 @@ class Workspace(Creators):
         self._check_idle("release")
         if not self._arena.release():
             raise _errors.must_be_closed(self.name, "release")
-        self._start_learning()
+        self._sizing.restart()
+        self._forget_largest()
+        self._watch_anew()
 
     def close(self) -> None:
         """Give the memory back for good; closing again does nothing.
@@ -393,8 +353,10 @@ class Workspace(Creators):
         """
         if self._is_closed:
             return
-        self._check_idle("close")
-        if not self._arena.close():
+        is_inherited = self._arena.is_inherited  # the parent's, and left alone here
+        if not is_inherited:
+            self._check_idle("close")
+        if not self._arena.close() and not is_inherited:
             raise _errors.must_be_closed(self.name, "close")
         self._is_closed = True
 
@@ -444,6 +406,11 @@ class Workspace(Creators):
     def stats(self) -> WorkspaceStats:
         """A snapshot of the figures of this workspace; any thread may ask."""
         return WorkspaceStats(**self._arena.stats())
+
+    @property
+    def slot_stats(self) -> tuple[SlotStats, ...]:
+        """Figures of each slot of the ring; empty unless ``reset="ring"``."""
+        return slot_stats(self._arena)
 
     def __repr__(self) -> str:
         figures = self._arena.stats()

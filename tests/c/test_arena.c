@@ -20,8 +20,8 @@ static void every_size_comes_aligned_and_apart(void) {
     enter(arena);
     for (size_t i = 0; i < SIZES; ++i) {
       held[i] = take(arena, sizes[i]);
-      CHECK((uintptr_t)held[i] % asked == 0 && wsp_size(held[i]) == sizes[i]);
-      CHECK(wsp_generation(held[i]) == 1 && wsp_arena_owns(arena, held[i]));
+      CHECK((uintptr_t)held[i] % asked == 0 && wsp_size(arena, held[i]) == sizes[i]);
+      CHECK(wsp_generation(arena, held[i]) == 1 && wsp_arena_owns(arena, held[i]));
       memset(held[i], (int)i, sizes[i]);
     }
     CHECK(wsp_arena_check(arena));
@@ -39,7 +39,7 @@ static void size_0_gives_unique_pointers(void) {
   wsp_arena *arena = make_arena_of(64 * KIB, 0);
   enter(arena);
   char *a = take(arena, 0), *b = take(arena, 0), *c = take_flagged(arena, 0, WSP_ZERO);
-  CHECK(a != b && b != c && a != c && wsp_size(a) == 0);
+  CHECK(a != b && b != c && a != c && wsp_size(arena, a) == 0);
   (void)leave(arena);
   wsp_arena_unref(arena);
 }
@@ -256,14 +256,14 @@ static void the_allocation_on_top_grows_and_shrinks(void) {
   memset(below, 1, 1000);
   memset(top, 2, 1000);
   CHECK(wsp_arena_try_resize(arena, top, 30000));
-  CHECK(holds(top, 1000, 2) && wsp_size(top) == 30000);
+  CHECK(holds(top, 1000, 2) && wsp_size(arena, top) == 30000);
   memset(top, 3, 30000);
   size_t used = wsp_arena_bytes_for(arena, 1000) + wsp_arena_bytes_for(arena, 30000);
   CHECK(wsp_arena_stats(arena).used == used && wsp_arena_check(arena));
   CHECK(!wsp_arena_try_resize(arena, top, 70000)); /* not beyond the block */
   CHECK(!wsp_arena_try_resize(arena, top, SIZE_MAX));
   CHECK(wsp_arena_try_resize(arena, top, 10) && wsp_arena_check(arena));
-  CHECK(holds(top, 10, 3) && holds(below, 1000, 1) && wsp_size(top) == 10);
+  CHECK(holds(top, 10, 3) && holds(below, 1000, 1) && wsp_size(arena, top) == 10);
   wsp_stats stats = wsp_arena_stats(arena);
   CHECK(stats.cycle_high_water == used && stats.allocations == 2);
   CHECK((char *)take(arena, 30000) < top + 1000); /* what it gave up is used again */
@@ -276,12 +276,12 @@ static void elsewhere_only_the_same_rounding_is_resized(void) {
   enter(arena);
   char *low = take(arena, 1000), *high = take(arena, 10), *spill = take(arena, 70000);
   CHECK(wsp_arena_bytes_for(arena, 1024) == wsp_arena_bytes_for(arena, 1000));
-  CHECK(wsp_arena_try_resize(arena, low, 1024) && wsp_size(low) == 1024);
-  CHECK(wsp_arena_try_resize(arena, low, 961) && wsp_size(low) == 961);
+  CHECK(wsp_arena_try_resize(arena, low, 1024) && wsp_size(arena, low) == 1024);
+  CHECK(wsp_arena_try_resize(arena, low, 961) && wsp_size(arena, low) == 961);
   CHECK(!wsp_arena_try_resize(arena, low, 960) &&
         !wsp_arena_try_resize(arena, low, 1025));
-  CHECK(wsp_size(low) == 961);
-  CHECK(wsp_arena_try_resize(arena, spill, 70001) && wsp_size(spill) == 70001);
+  CHECK(wsp_size(arena, low) == 961);
+  CHECK(wsp_arena_try_resize(arena, spill, 70001) && wsp_size(arena, spill) == 70001);
   CHECK(!wsp_arena_try_resize(arena, spill, 140000));
   memset(low, 1, 961);
   memset(high, 1, 10);

@@ -10,7 +10,7 @@ static void each_cycle_has_its_generation(void) {
     enter(arena);
     CHECK(wsp_arena_is_mine(arena) && wsp_arena_is_open(arena));
     CHECK(wsp_arena_in_cycle(arena) && wsp_arena_generation(arena) == generation);
-    CHECK_EQ(wsp_generation(take(arena, 100)), generation);
+    CHECK_EQ(wsp_generation(arena, take(arena, 100)), generation);
     CHECK_EQ(leave(arena).generation, generation);
     CHECK(!wsp_arena_is_mine(arena) && !wsp_arena_is_open(arena));
     CHECK(!wsp_arena_in_cycle(arena) && wsp_arena_generation(arena) == generation);
@@ -114,7 +114,7 @@ static void survivors_keep_their_bytes_through_later_cycles(void) {
   }
   for (size_t c = 0; c < CYCLES; ++c) {
     size_t size = 1000 + 100 * (c % EACH);
-    CHECK(wsp_size(kept[c]) == size && wsp_generation(kept[c]) == c + 1);
+    CHECK(wsp_size(arena, kept[c]) == size && wsp_generation(arena, kept[c]) == c + 1);
     CHECK(holds(kept[c], size, (unsigned char)(0x80 + c)));
   }
   wsp_arena_unref(arena); /* and all that lives in it */

@@ -172,6 +172,81 @@ static void the_last_reference_frees_what_is_alive(void) {
   }
 }
 
+/* ---- poison ---------------------------------------------------------------- */
+
+/* What the program sees of dead memory through a pointer that it should not have. */
+#if defined(__SANITIZE_ADDRESS__) || defined(WSP_VALGRIND)
+#define PEEKS 0 /* it would be told */
+#else
+#define PEEKS 1
+#endif
+
+static void poison_fills_what_dies_until_it_is_turned_off(void) {
+  wsp_arena *arena = make_arena_of(64 * KIB, 0);
+  CHECK_EQ(wsp_arena_poison(arena, true), WSP_ETHREAD); /* not open */
+  for (int on = 1; on >= 0; --on) {
+    enter(arena);
+    CHECK_EQ(wsp_arena_poison(arena, on), WSP_OK);
+    char *survivor = take(arena, 2000), *stays = take(arena, 1000);
+    char *raw = take_flagged(arena, 3000, WSP_RAW), *dies = take(arena, 1500);
+    memset(survivor, 1, 2000), memset(stays, 2, 1000);
+    memset(raw, 3, 3000), memset(dies, 4, 1500);
+    wsp_arena_free(arena, dies);
+    if (PEEKS) CHECK(holds(dies, 1500, 0xFF) == on);
+    leave(arena);
+    if (PEEKS) CHECK(holds(raw, 3000, 0xFF) == on);
+    CHECK(holds(survivor, 2000, 1) && holds(stays, 1000, 2));
+    wsp_arena_free(arena, survivor);
+    if (PEEKS) CHECK(holds(survivor, 2000, 0xFF) == on);
+    CHECK(holds(stays, 1000, 2) && wsp_arena_check(arena));
+    wsp_arena_free(arena, stays);
+  }
+  enter(arena);
+  CHECK(holds(take_flagged(arena, 9000, WSP_ZERO), 9000, 0));
+  leave(arena);
+  wsp_arena_unref(arena);
+}
+
+/* ---- peaks ----------------------------------------------------------------- */
+
+static void a_peak_that_is_taken_begins_anew_and_changes_no_other_figure(void) {
+  wsp_arena *arena = make_arena_of(256 * KIB, 0);
+  size_t taken = 77, small = wsp_arena_bytes_for(arena, 5000);
+  size_t large = wsp_arena_bytes_for(arena, 50000);
+  CHECK_EQ(wsp_arena_take_peak(arena, &taken), WSP_OK);
+  CHECK(taken == 0);
+  enter(arena);
+  wsp_arena_free(arena, take(arena, 50000));
+  CHECK(wsp_arena_peak(arena) == large);
+  void *kept = take(arena, 5000);
+  CHECK_EQ(wsp_arena_take_peak(arena, &taken), WSP_OK);
+  CHECK(taken == large && wsp_arena_peak(arena) == small);
+  CHECK(wsp_arena_stats(arena).cycle_high_water == large);
+  wsp_arena_free(arena, kept);
+  CHECK(wsp_arena_peak(arena) == small);
+  CHECK(leave(arena).high_water == large);
+  CHECK(wsp_arena_stats(arena).high_water == large);
+  CHECK(wsp_arena_peak(arena) == small); /* of the cycle that ended since */
+  enter(arena);
+  wsp_arena_free(arena, take(arena, 1000));
+  CHECK(leave(arena).high_water == wsp_arena_bytes_for(arena, 1000));
+  CHECK_EQ(wsp_arena_take_peak(arena, &taken), WSP_OK);
+  CHECK(taken == small && wsp_arena_peak(arena) == 0);
+  wsp_arena_unref(arena);
+}
+
+static void bytes_for_an_alignment_are_those_for_an_arena_of_it(void) {
+  for (size_t alignment = 1; alignment <= WSP_MAX_ALIGN; alignment *= 2) {
+    wsp_options options = wsp_options_default();
+    options.alignment = alignment;
+    wsp_arena *arena = make_arena(&options);
+    for (size_t size = 0; size < 5000; size += 777)
+      CHECK(wsp_bytes_for(size, alignment) == wsp_arena_bytes_for(arena, size));
+    CHECK(wsp_bytes_for(SIZE_MAX, alignment) == 0);
+    wsp_arena_unref(arena);
+  }
+}
+
 /* ---- names --------------------------------------------------------------- */
 
 static void every_status_has_its_name(void) {
@@ -202,6 +277,9 @@ int main(void) {
   survivors_outlive_a_closed_arena();
   closing_without_survivors_gives_everything_back();
   the_last_reference_frees_what_is_alive();
+  poison_fills_what_dies_until_it_is_turned_off();
+  a_peak_that_is_taken_begins_anew_and_changes_no_other_figure();
+  bytes_for_an_alignment_are_those_for_an_arena_of_it();
   every_status_has_its_name();
   return CHECK_SUMMARY();
 }

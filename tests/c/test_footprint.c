@@ -27,7 +27,7 @@ static void *get(load *l, size_t size) {
 }
 
 static void put(load *l, void *ptr) {
-  l->live -= wsp_size(ptr);
+  l->live -= wsp_size(l->arena, ptr);
   wsp_arena_free(l->arena, ptr);
 }
 

@@ -72,8 +72,9 @@ static bool statistics_hold(const model *m) {
 }
 
 static bool bytes_hold(const model *m, const piece *p) {
-  return CHECK(holds(p->ptr, p->size, p->fill) && wsp_size(p->ptr) == p->size &&
-               wsp_generation(p->ptr) == p->generation &&
+  return CHECK(holds(p->ptr, p->size, p->fill) &&
+               wsp_size(m->arena, p->ptr) == p->size &&
+               wsp_generation(m->arena, p->ptr) == p->generation &&
                wsp_arena_owns(m->arena, p->ptr));
 }
 

@@ -326,7 +326,7 @@ static void an_adopted_allocation_is_an_ordinary_one(void) {
   memset(ptr, 4, 3000);
   CHECK_EQ(wsp_raw_adopt(arena, ptr), WSP_OK);
   CHECK_EQ(wsp_raw_adopt(arena, ptr), WSP_EINVAL);
-  CHECK(wsp_size(ptr) == 3000 && wsp_generation(ptr) == 1);
+  CHECK(wsp_size(arena, ptr) == 3000 && wsp_generation(arena, ptr) == 1);
   wsp_cycle cycle = leave(arena);
   CHECK(cycle.escaped == 3000 && cycle.escaped_count == 1 && cycle.allocations == 1);
   enter(arena);

@@ -137,7 +137,7 @@ static void *free_what_comes(void *ctx) {
   queue *q = ctx;
   size_t wrong = 0;
   for (unsigned char *piece; (piece = pop(q)) != NULL;) {
-    size_t size = wsp_size(piece);
+    size_t size = wsp_size(q->arena, piece);
     wrong +=
         !wsp_arena_owns(q->arena, piece) || !holds(piece, size, (unsigned char)size);
     wrong += wsp_arena_stats(q->arena).allocations == 0;

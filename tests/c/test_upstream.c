@@ -21,7 +21,8 @@ static bool is_sound(program *p) {
   bool ok = wsp_arena_check(p->arena) && !p->upstream.misused;
   for (size_t i = 0; i < p->count; ++i) {
     const unsigned char *ptr = p->held[i].ptr;
-    ok = ok && wsp_arena_owns(p->arena, ptr) && wsp_size(ptr) == p->held[i].size &&
+    ok = ok && wsp_arena_owns(p->arena, ptr) &&
+         wsp_size(p->arena, ptr) == p->held[i].size &&
          holds(ptr, p->held[i].size, (unsigned char)(p->held[i].size * 7));
   }
   return ok;

@@ -197,3 +197,53 @@ def errors(error: wspace.WorkspaceFullError) -> None:
     as_memory_error: MemoryError = error
     as_workspace_error: wspace.WorkspaceError = error
     print(as_memory_error, as_workspace_error)
+
+
+# The manager, counters, debug modes
+
+
+def managing() -> None:
+    assert_type(wspace.exists("a"), bool)
+    assert_type(wspace.is_open("a"), bool)
+    assert_type(wspace.any_open(), bool)
+    assert_type(wspace.names(), list[str])
+    assert_type(wspace.all_workspaces(), list[Workspace])
+    assert_type(wspace.destroy("a"), None)
+    assert_type(wspace.get_default_config(), WorkspaceConfig)
+    assert_type(wspace.set_default_config(record=True), WorkspaceConfig)
+    wspace.set_default_config(initial_sise=3)  # type: ignore[call-arg]
+
+
+def counting(ws: Workspace) -> None:
+    with wspace.counters(ws) as counted:
+        assert_type(counted, wspace.Counters)
+    assert_type(counted.peak + counted.spills, int)
+    assert_type(wspace.stats().process_resident, int | None)
+    assert_type(wspace.stats().workspaces[0].stats, WorkspaceStats)
+    assert_type(wspace.summary(), str)
+    assert_type(wspace.bytes_for((3, 4), np.float32), int)
+    wspace.counters("a")  # type: ignore[arg-type]
+
+
+def debugging(ws: Workspace) -> None:
+    with wspace.set_debug("poison") as mode:
+        assert_type(mode, wspace.DebugMode)
+    assert_type(wspace.get_debug(), wspace.DebugMode)
+    with ws.paused() as paused:
+        assert_type(paused, Workspace)
+
+
+# Staged programs
+
+
+def staging(x: Floats) -> None:
+    run = wspace.StagedWorkspace("a", "single", max_size="1GiB")
+    with run as opened, run.stage("b"), run.results():
+        assert_type(opened, wspace.StagedWorkspace)
+    assert_type(run.result(x), Floats)
+    assert_type(run.mode, wspace.WorkspaceMode)
+    run.mode = "none"
+    assert_type(run.current, Workspace | None)
+    assert_type(run.workspaces, tuple[Workspace, Workspace])
+    assert_type(run.stats.stages["b"].copied, int)
+    wspace.StagedWorkspace("a", mode=3)  # type: ignore[arg-type]
