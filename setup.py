@@ -46,7 +46,11 @@ def extension(name: str, sources: list[str]) -> Extension:
         f"wspace.{name}",
         [f"src/wspace/{name}.pyx", *sources],
         include_dirs=["csrc", "src/wspace", numpy.get_include()],
-        depends=sorted(glob("csrc/*.h") + glob("src/wspace/*.h")),
+        depends=sorted(
+            glob("csrc/*.h")
+            + glob("src/wspace/*.h")
+            + glob("src/wspace/include/wspace/*.h")
+        ),
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),

@@ -12,7 +12,7 @@
  *   generation   number of the current cycle; 0 before the first
  *   survivor     an allocation that is still alive when its cycle ends: it stays where
  *                it is, with its bytes, until it is freed; later cycles go around it
- *   raw          an allocation that ends with its cycle at the latest (WSP_RAW)
+ *   raw          an allocation that ends with its cycle at the latest (wsp_raw.h)
  *   spill        an allocation that did not fit into the block
  *   ring         several blocks of one arena, of which each cycle takes another
  *   slot         one of them
@@ -43,8 +43,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsp_abi.h" /* statuses */
+
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+#ifdef WSP_SHARED /* a library is being built that shows these functions */
+#pragma GCC visibility push(default)
 #endif
 
 #if defined(__GNUC__)
@@ -58,21 +64,6 @@ enum {
   WSP_MAX_ALIGN = 256,
   WSP_MAX_SLOTS = 1024
 };
-
-typedef enum wsp_status {
-  WSP_OK = 0,
-  WSP_ENOMEM,    /* upstream gave nothing */
-  WSP_EFULL,     /* no room in the block, and spilling is forbidden or over the limit */
-  WSP_EINVAL,    /* an argument is out of its range */
-  WSP_EOVERFLOW, /* a size does not fit an address space */
-  WSP_ETHREAD,   /* the arena is open on another thread, or not open on this one */
-  WSP_ESTALE,    /* a mark of another cycle */
-  WSP_EBUSY,     /* the arena is open */
-  WSP_ECLOSED,   /* the arena was closed for good */
-  WSP_EFORKED,   /* the arena belongs to the process that this one was forked from */
-  WSP_EFILE,     /* the system refuses a file */
-  WSP_EHELD      /* something lives in the slot of the ring whose turn it is */
-} wsp_status;
 
 /* The name of a status, such as "WSP_EFULL".  Never NULL. */
 const char *wsp_status_name(wsp_status status);
@@ -132,8 +123,6 @@ size_t wsp_file_size(const wsp_file *file);
 void wsp_file_unref(wsp_file *file);
 
 /* ---- arenas ---------------------------------------------------------------- */
-
-typedef struct wsp_arena wsp_arena;
 
 enum {
   WSP_HUGE_PAGES = 1u << 0,   /* ask for huge pages; blocks are multiples of 2 MiB */
@@ -353,20 +342,6 @@ wsp_refusal wsp_arena_refusal(const wsp_arena *arena);
 typedef void (*wsp_visit_fn)(void *ctx, size_t size, uint32_t site);
 void wsp_arena_visit(wsp_arena *arena, wsp_visit_fn visit, void *ctx);
 
-/* ---- checkpoints ----------------------------------------------------------- */
-
-/* A place to rewind to; plain data on the caller's stack. */
-typedef struct wsp_mark {
-  uint64_t generation, serial;
-} wsp_mark;
-
-/* Remember this moment of the cycle.  OWNER. */
-WSP_NODISCARD wsp_status wsp_checkpoint(wsp_arena *arena, wsp_mark *out);
-
-/* Free the raw allocations made since the mark; the others stay.  A mark may be rewound
- * to again.  OWNER.  Errors: WSP_ESTALE (made in another cycle). */
-WSP_NODISCARD wsp_status wsp_rewind(wsp_arena *arena, const wsp_mark *mark);
-
 /* ---- statistics ------------------------------------------------------------ */
 
 typedef struct wsp_stats {
@@ -399,7 +374,14 @@ size_t wsp_arena_resident(wsp_arena *arena);
 /* Walk every block and check each invariant; for tests.  OWNER or IDLE. */
 bool wsp_arena_check(wsp_arena *arena);
 
+#ifdef WSP_SHARED
+#pragma GCC visibility pop
+#endif
+
 #ifdef __cplusplus
 }
 #endif
+
+#include "wsp_raw.h" /* scratch memory: raw allocations, marks, pools */
+
 #endif

@@ -148,6 +148,24 @@ wsp_status wsp_arena_alloc(wsp_arena *arena, size_t size, uint32_t flags, uint32
   return alloc_slow(arena, need, size, flags, site, out);
 }
 
+wsp_status wsp_chunk_take(wsp_arena *arena, size_t size, wsp_chunk **out) {
+  void *data;
+  wsp_need need;
+  wsp_status status;
+  if (arena->file == NULL)
+    status = wsp_arena_alloc(arena, size, 0, 0, &data);
+  else if (!wsp_need_of(size, arena->granule, &need))
+    status = refuse(arena, size, WSP_EOVERFLOW);
+  else /* the file holds what arrays hold, and nothing else */
+    status = take_outside(arena, need, size, 0, 0, &data);
+  if (status != WSP_OK) return status;
+  wsp_arena_excuse(arena, data); /* its end is nobody's mistake */
+  arena->tally.allocations -= 1; /* what is taken from it is counted */
+  WSP_SUB(arena->allocations, 1);
+  *out = wsp_chunk_of(arena, data);
+  return WSP_OK;
+}
+
 /* ---- free ------------------------------------------------------------------ */
 
 /* Take a chunk that dies out of the figures. */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Life of an arena, its size, and what can be asked of it. */
-#include "wsp_arena.h"
-
 #include <stdlib.h>
 
+#include "wsp_scratch.h"
+
 const char *wsp_status_name(wsp_status status) {
-  static const char *const names[] = {"WSP_OK",      "WSP_ENOMEM",    "WSP_EFULL",
-                                      "WSP_EINVAL",  "WSP_EOVERFLOW", "WSP_ETHREAD",
-                                      "WSP_ESTALE",  "WSP_EBUSY",     "WSP_ECLOSED",
-                                      "WSP_EFORKED", "WSP_EFILE",     "WSP_EHELD"};
+  static const char *const names[] = {
+      "WSP_OK",      "WSP_ENOMEM", "WSP_EFULL", "WSP_EINVAL",  "WSP_EOVERFLOW",
+      "WSP_ETHREAD", "WSP_ESTALE", "WSP_EBUSY", "WSP_ECLOSED", "WSP_EFORKED",
+      "WSP_EFILE",   "WSP_EHELD",  "WSP_EORDER"};
   size_t i = (size_t)status;
   return i < sizeof names / sizeof *names ? names[i] : "unknown";
 }
@@ -51,6 +51,7 @@ wsp_status wsp_arena_new(const wsp_options *options, wsp_arena **out) {
   }
   atomic_init(&arena->refs, 1);
   arena->epoch = wsp_fork_epoch();
+  arena->id = wsp_new_id();
   if (options->file != NULL) {
     wsp_os_file_ref(options->file);
     arena->file = options->file;
@@ -81,6 +82,7 @@ void wsp_arena_unref(wsp_arena *arena) {
   if (wsp_is_forked(arena)) return;
   wsp_thread *owner = WSP_GET(arena->owner);
   if (owner != NULL) wsp_thread_unref(owner);
+  wsp_scratch_free_all(arena);
   for (size_t i = 0; i < arena->heaps_room; ++i) {
     wsp_heap *heap = arena->heaps[i];
     if (heap == NULL) continue;

@@ -37,8 +37,9 @@ typedef struct wsp_ring {
 struct wsp_arena {
   /* hot: read by every allocation */
   _Atomic(wsp_thread *)
-      owner;      /* who works without the lock; NULL: everybody takes it */
-  wsp_heap *heap; /* of the block; NULL: none yet */
+      owner; /* who works without the lock; NULL: everybody takes it */
+  _Atomic(struct wsp_scratch *) scratch; /* of raw allocations; NULL: none yet */
+  wsp_heap *heap;                        /* of the block; NULL: none yet */
   size_t granule;
   uint64_t serial; /* of the last allocation, goes up for ever */
   _Atomic uint64_t generation;
@@ -69,6 +70,8 @@ struct wsp_arena {
   bool untidy;    /* something died that a cycle's end or begin can make use of */
   uint32_t epoch; /* the process it was made in */
   atomic_uint refs, holds;
+  struct wsp_scratch *orphans; /* of cycles that others ended; until the arena dies */
+  uint64_t id;
   wsp_lock *lock;
   size_t initial, max_block, limit;
   wsp_source source;
@@ -147,6 +150,9 @@ bool wsp_ring_check(const wsp_arena *arena);
 
 /* ---- wsp_alloc.c ----------------------------------------------------------- */
 
+/* A chunk for raw allocations, whose headers lie in it, too: never in a block that
+ * holds data only.  Excused, and not counted as an allocation. */
+WSP_NODISCARD wsp_status wsp_chunk_take(wsp_arena *arena, size_t size, wsp_chunk **out);
 /* Give a live chunk back; needs the lock, or the owner. */
 void wsp_chunk_free(wsp_arena *arena, wsp_chunk *chunk);
 /* Free what other threads have pushed; false: nothing. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Begin and end of a cycle. */
-#include "wsp_arena.h"
+#include "wsp_scratch.h"
 
 /* Make what is free the next cycle's: all of a block, or what lies between survivors.
  * What was spilled goes back. */
@@ -41,6 +41,7 @@ static size_t fit_of(const wsp_arena *arena) {
 void wsp_end_cycle(wsp_arena *arena, wsp_cycle *out) {
   wsp_tally *tally = &arena->tally;
   (void)wsp_drain(arena);
+  wsp_scratch_end(arena);
   if (arena->listed != NULL) {
     wsp_list_rewind(arena, 0);
     wsp_list_forget(arena);
@@ -125,6 +126,7 @@ wsp_status wsp_arena_enter(wsp_arena *arena) {
 
 wsp_status wsp_arena_reset(wsp_arena *arena, wsp_cycle *out) {
   if (!wsp_owned_by_me(arena)) return WSP_ETHREAD;
+  wsp_run_cleanups(arena); /* without the lock, while all is as it was */
   wsp_lock_take(arena->lock);
   wsp_end_cycle(arena, out);
   disown(arena);
@@ -136,6 +138,9 @@ wsp_status wsp_arena_reset(wsp_arena *arena, wsp_cycle *out) {
 void wsp_arena_abandon(wsp_arena *arena) {
   if (wsp_is_forked(arena)) return;
   wsp_lock_take(arena->lock);
+  wsp_thread *owner = WSP_GET(arena->owner);
+  if (owner != NULL && owner != wsp_self && wsp_thread_is_alive(owner))
+    wsp_scratch_orphan(arena); /* that one may be writing to raw memory */
   disown(arena);
   wsp_lock_give(arena->lock);
   /* Its owner may be at work without the host's lock; it needs ours, not the host's. */

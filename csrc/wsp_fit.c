@@ -6,43 +6,24 @@
  * rounded to classes before they come. */
 #include "wsp_heap.h"
 
-enum { EXACT = 32, STEPS_LOG2 = 4 }; /* as told in wsp_heap.h */
-
-static unsigned log2_floor(size_t n) {
-#if defined(__GNUC__)
-  return 63u - (unsigned)__builtin_clzll((unsigned long long)n);
-#else
-  unsigned log = 0;
-  while (n >>= 1) ++log;
-  return log;
-#endif
-}
-
 /* The class of exactly n granules, or the next smaller one; n > 0. */
 static unsigned class_floor(size_t n) {
-  if (n < EXACT) return (unsigned)n - 1;
-  unsigned log = log2_floor(n);
-  unsigned step = (unsigned)(n >> (log - STEPS_LOG2)); /* 16 to 31 */
-  return EXACT - 1 + ((log - 5) << STEPS_LOG2) + step - (1u << STEPS_LOG2);
+  if (n < WSP_EXACT) return (unsigned)n - 1;
+  unsigned log = wsp_highest_bit(n);
+  unsigned step = (unsigned)(n >> (log - WSP_STEPS_LOG2)); /* 16 to 31 */
+  return WSP_EXACT - 1 + ((log - 5) << WSP_STEPS_LOG2) + step - (1u << WSP_STEPS_LOG2);
 }
 
 /* Granules are powers of two: shift, a division would be the dearest step of all. */
 static unsigned granule_log2(size_t granule) { return wsp_lowest_bit(granule); }
 
 bool wsp_need_of(size_t size, size_t granule, wsp_need *out) {
-  if (size > PTRDIFF_MAX / 4) return false;
-  size_t n = (size + granule - 1) >> granule_log2(granule);
-  if (n < EXACT) {
-    if (n == 0) n = 1;
-  } else {
-    size_t step = (size_t)1 << (log2_floor(n) - STEPS_LOG2);
-    n = (n + step - 1) & ~(step - 1);
-  }
-  unsigned cls = class_floor(n);
+  if (size > WSP_SIZE_MOST) return false;
+  size_t span = wsp_span_of(size, granule);
+  unsigned cls = wsp_class_of_span(span, granule);
   if (cls >= WSP_CLASSES) return false;
   out->cls = cls;
-  /* The header takes one granule, padded in front. */
-  out->span = (n + 1) << granule_log2(granule);
+  out->span = span;
   return true;
 }
 

@@ -20,14 +20,15 @@
 
 #include "wsp_block.h"
 
-enum wsp_state { WSP_LIVE = 1, WSP_QUICK, WSP_FREE, WSP_SENTINEL };
+enum wsp_state { WSP_LIVE = 1, WSP_QUICK, WSP_FREE, WSP_SENTINEL, WSP_IN_PAD };
 
 /* flags of a live chunk */
 enum {
   WSP_EXCUSED = 1u << 0, /* does not count as escaped */
   WSP_SPILL = 1u << 1,
   WSP_LISTED = 1u << 2, /* in the arena's list of raw or of recorded allocations */
-  WSP_IS_RAW = 1u << 3
+  WSP_IS_RAW = 1u << 3,
+  WSP_REFERENCED = 1u << 4 /* a raw one, by a wsp_ref */
 };
 
 typedef struct wsp_chunk {
@@ -63,6 +64,21 @@ typedef struct wsp_need {
   size_t span;
   unsigned cls;
 } wsp_need;
+
+/* Exact classes, and how many follow to each doubling, as a power of two. */
+enum { WSP_EXACT = 32, WSP_STEPS_LOG2 = 4 };
+
+/* The span of an allocation: a granule for the header, padded in front, and data
+ * rounded up to a class.  Requires a size that wsp_need_of does not refuse. */
+static inline size_t wsp_span_of(size_t size, size_t granule) {
+  size_t data = (size + granule - 1) & ~(granule - 1);
+  if (data < granule * WSP_EXACT) return (data != 0 ? data : granule) + granule;
+  size_t step = (size_t)1 << (wsp_highest_bit(data) - WSP_STEPS_LOG2);
+  return ((data + step - 1) & ~(step - 1)) + granule;
+}
+
+/* Sizes beyond this are refused: whatever is added to one cannot wrap. */
+#define WSP_SIZE_MOST ((size_t)PTRDIFF_MAX / 4)
 
 /* false: overflow */
 WSP_NODISCARD bool wsp_need_of(size_t size, size_t granule, wsp_need *out);

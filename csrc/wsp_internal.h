@@ -62,6 +62,17 @@ static inline unsigned wsp_lowest_bit(uint64_t word) {
 #endif
 }
 
+/* The number of the highest bit that is set; word must not be 0. */
+static inline unsigned wsp_highest_bit(uint64_t word) {
+#if defined(__GNUC__)
+  return 63u - (unsigned)__builtin_clzll(word);
+#else
+  unsigned bit = 0;
+  while (word >>= 1) ++bit;
+  return bit;
+#endif
+}
+
 /* Counters have one writer at a time (the owner, or who holds the lock) and any number
  * of readers, so a relaxed load and store do where `+=` would be a locked instruction.
  */
@@ -150,5 +161,7 @@ void wsp_thread_unref(wsp_thread *thread);
 bool wsp_thread_is_alive(const wsp_thread *thread);
 /* Goes up in the child of each fork. */
 uint32_t wsp_fork_epoch(void);
+/* A number that no other arena of this process has had. */
+uint64_t wsp_new_id(void);
 
 #endif

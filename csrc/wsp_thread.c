@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Identity of threads, and of the process after a fork.
  *
- * `wsp_self` and `fork_epoch` are, with the key in wsp_os.c, the only mutable globals
- * of the core: who a thread is and which process this is are facts of the process, not
- * of an arena. */
+ * `wsp_self`, `fork_epoch` and `last_id` are, with the key in wsp_os.c, the only
+ * mutable globals of the core: who a thread is and which process this is are facts of
+ * the process, not of an arena. */
 #include <stdlib.h>
 
 #include "wsp_internal.h"
@@ -15,6 +15,7 @@ struct wsp_thread {
 
 _Thread_local wsp_thread *wsp_self;
 static atomic_uint fork_epoch;
+static _Atomic uint64_t last_id;
 
 void wsp_thread_ref(wsp_thread *thread) {
   atomic_fetch_add_explicit(&thread->refs, 1, memory_order_relaxed);
@@ -73,4 +74,8 @@ bool wsp_thread_is_alive(const wsp_thread *thread) {
 
 uint32_t wsp_fork_epoch(void) {
   return atomic_load_explicit(&fork_epoch, memory_order_relaxed);
+}
+
+uint64_t wsp_new_id(void) {
+  return atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 }

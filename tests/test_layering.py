@@ -15,6 +15,7 @@ CSRC = ROOT / "csrc"
 LAYERS = [
     ["_core"],  # declarations of the C core
     ["_errors"],
+    ["_status"],
     ["_complaints", "_sizes", "_policies"],
     ["_config", "_stats", "_of_thread", "_summary", "_trimming"],
     ["_default"],
@@ -28,6 +29,8 @@ LAYERS = [
     ["_scoped", "_staged_stats", "_prefetch"],
     ["_staged"],
     ["__init__"],
+    ["foreign"],
+    ["numba"],
     ["demo", "testing"],
     ["__main__"],
 ]
@@ -215,5 +218,5 @@ def test_python_modules_use_public_numpy_only(path):
 
 def test_python_knows_no_pointer():
     for path in sources(".py"):
-        if module_of(path) not in ("demo",):
+        if module_of(path) not in ("demo", "foreign", "numba"):
             assert "ctypes" not in path.read_text(), path

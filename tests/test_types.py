@@ -38,7 +38,8 @@ def test_the_stubs_say_what_the_binary_has():
     options = ["--mypy-config-file", "pyproject.toml"]
     modules = list((ROOT / "src" / "wspace").rglob("*.py"))
     stubs = list((ROOT / "src" / "wspace").glob("*.pyi"))
-    assert check("mypy.stubtest", *options, "wspace") == len(modules + stubs)
+    folders = ["include", "include/wspace"]  # of headers; namespaces to Python
+    assert check("mypy.stubtest", *options, "wspace") == len(modules + stubs + folders)
 
 
 def test_a_wrong_type_is_found(tmp_path):

@@ -2,8 +2,9 @@
 """Scratch memory in C, without Python: an arena against every malloc.
 
 A cycle takes twelve buffers, writes to each and gives all back: twelve calls of malloc
-and free, or an enter, twelve allocations and a reset. The time is that of a cycle. No
-claim is made of it.
+and free, or an enter, twelve allocations and a reset, or twelve and a rewind; the
+allocations by a pointer to the function, as through the table of the C API. The time is
+that of a cycle. No claim is made of it.
 """
 
 from __future__ import annotations
@@ -25,17 +26,20 @@ def library() -> ctypes.CDLL:
     found = ctypes.CDLL(os.environ[_LIBRARY])
     found.make_arena.restype = ctypes.c_void_p
     found.make_arena.argtypes = [ctypes.c_size_t]
-    found.run_malloc.restype = found.run_arena.restype = ctypes.c_longlong
+    for function in (found.run_malloc, found.run_arena, found.run_rewind):
+        function.restype = ctypes.c_longlong
     found.run_malloc.argtypes = [ctypes.c_size_t, ctypes.c_long]
-    found.run_arena.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
+    for function in (found.run_arena, found.run_rewind):
+        function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
     return found
 
 
-def arena_loop(size: int) -> Loop:
+def arena_loop(size: int, rewinds: bool) -> Loop:
     found = library()
     arena = found.make_arena(size)
     assert arena
-    return lambda n: found.run_arena(arena, size, n)
+    run = found.run_rewind if rewinds else found.run_arena
+    return lambda n: run(arena, size, n)
 
 
 def malloc_loop(size: int) -> Loop:
@@ -43,8 +47,8 @@ def malloc_loop(size: int) -> Loop:
     return lambda n: found.run_malloc(size, n)
 
 
-def with_arena(size: int) -> Prepared:
-    return Prepared(arena_loop(size))
+def with_arena(size: int, rewinds: bool = False) -> Prepared:
+    return Prepared(arena_loop(size, rewinds))
 
 
 def with_malloc(size: int, tuned: bool = False) -> Prepared:
@@ -62,6 +66,7 @@ def variants(size: int) -> list[Variant]:
     plain = functools.partial(with_malloc, size)
     tuned = functools.partial(with_malloc, size, tuned=True)
     arena = functools.partial(with_arena, size)
+    rewound = functools.partial(with_arena, size, rewinds=True)
     return [
         Variant(_peers.DEFAULT, plain, environment),
         Variant(_peers.AGAIN, plain, environment),
@@ -72,6 +77,7 @@ def variants(size: int) -> list[Variant]:
         ),
         Variant("arena", arena, environment),
         Variant("arena again (A/A)", arena, environment),
+        Variant("arena, rewound", rewound, environment),
     ]
 
 

@@ -16,8 +16,10 @@ of it; `owner`, `is_stale` and their like ask about an array. `prefetch` prepare
 batches in a thread.
 """
 
+import os as _os
 from importlib.metadata import version as _version
 
+from wspace._arena import _C_API as _C_API
 from wspace._arena import Array, StaleArray
 from wspace._config import WorkspaceConfig
 from wspace._counters import Counters, counters
@@ -77,6 +79,26 @@ from wspace._workspace import Workspace
 
 __version__ = _version("wspace")
 
+
+def get_include() -> str:
+    """Return the directory of the C headers, for the compiler's ``-I``.
+
+    Returns
+    -------
+    str
+        It holds ``wspace/capi.h``, for extension modules, and ``wspace/wsp.h``, the
+        manual of the core, for programs that link it.
+
+    Examples
+    --------
+    >>> import os
+    >>> import wspace
+    >>> os.listdir(os.path.join(wspace.get_include(), "wspace"))  # doctest: +ELLIPSIS
+    [...]
+    """
+    return _os.path.join(_os.path.dirname(__file__), "include")
+
+
 __all__ = [
     "AllocationPolicy",
     "Array",
@@ -122,6 +144,7 @@ __all__ = [
     "get",
     "get_debug",
     "get_default_config",
+    "get_include",
     "in_scope",
     "is_attached",
     "is_open",

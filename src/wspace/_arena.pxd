@@ -3,7 +3,13 @@
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
-from wspace._core cimport ws_handler, wsp_arena, wsp_cycle, wsp_status
+from wspace._core cimport (
+    ws_current_fn,
+    ws_handler,
+    wsp_arena,
+    wsp_cycle,
+    wsp_status,
+)
 
 
 cdef class Arena:
@@ -32,3 +38,5 @@ cdef class Arena:
 cdef object current_handler()
 cdef object set_handler(object capsule)
 cdef bint is_closed_handler(object capsule) noexcept
+cdef void set_current_source(ws_current_fn source) noexcept
+cdef void note_current() noexcept

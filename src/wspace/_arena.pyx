@@ -32,8 +32,14 @@ from wspace._core cimport (
     ws_Array_Type,
     ws_array_new,
     ws_array_setup,
+    ws_capi_addresses,
+    ws_capi_new,
+    ws_capi_note_current,
+    ws_capi_set_calls,
+    ws_capi_set_source,
     ws_checked_view,
     ws_copy_out,
+    ws_current_fn,
     ws_data_of,
     ws_data_owner,
     ws_handler,
@@ -98,6 +104,7 @@ from wspace._core cimport (
     wsp_options,
     wsp_options_default,
     wsp_refusal,
+    wsp_run_cleanups,
     wsp_stats,
     wsp_status,
     wsp_upstream,
@@ -108,7 +115,7 @@ import weakref
 
 import numpy
 
-from wspace import _errors
+from wspace import _errors, _status
 
 cnp.import_array()
 ws_handler_setup()
@@ -307,6 +314,7 @@ cdef class Arena:
 
     cdef void end(self, wsp_cycle *out) noexcept:
         """End the cycle: stale, reset, closed; no Python code runs."""
+        wsp_run_cleanups(self._ptr)  # those of C, while all is as it was
         end_arrays(self)
         if wsp_arena_reset(self._ptr, out) == WSP_OK:
             return
@@ -614,6 +622,52 @@ cdef bint is_closed_handler(object capsule) noexcept:
     return not is_open or (
         wsp_arena_generation(handler.arena) != ws_handler_mark(capsule)
     )
+
+
+# ---- the C API -----------------------------------------------------------------------
+
+
+cdef int parts_of(
+    object workspace, ws_handler **home, PyObject **capsule
+) except -1:
+    """What the C API needs of a workspace; borrowed from it."""
+    found = getattr(workspace, "_arena", None)
+    if not isinstance(found, Arena):
+        raise _errors.wrong_type("workspace", "a wspace.Workspace", workspace)
+    home[0] = (<Arena>found)._handler
+    capsule[0] = <PyObject *>(<Arena>found)._capsule
+    return 0
+
+
+_C_API = ws_capi_new(parts_of, _status.error_of)
+
+
+cdef void set_current_source(ws_current_fn source) noexcept:
+    """Say who knows what is current in this context."""
+    ws_capi_set_source(source)
+
+
+cdef void note_current() noexcept:
+    """Note what is current, for calls without the GIL."""
+    ws_capi_note_current()
+
+
+def set_calls(owner, detach):
+    """Say which functions the C API calls for `owner` and `detach`."""
+    ws_capi_set_calls(owner, detach)
+
+
+def function_addresses():
+    """Return the addresses of the functions of the C API by name."""
+    return ws_capi_addresses()
+
+
+def arena_address(workspace):
+    """Return the address of the arena of a workspace."""
+    cdef ws_handler *home
+    cdef PyObject *capsule
+    parts_of(workspace, &home, &capsule)
+    return <size_t>home.arena
 
 
 # ---- what an array says of its memory ------------------------------------------------

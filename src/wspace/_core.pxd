@@ -203,6 +203,23 @@ cdef extern from "_array.h":
     object ws_raise_stale(object array)
 
 
+cdef extern from "wsp_raw.h" nogil:
+    void wsp_run_cleanups(wsp_arena *arena)
+
+
+cdef extern from "_capi.h":
+    ctypedef int (*ws_parts_fn)(
+        object workspace, ws_handler **home, PyObject **capsule
+    ) except -1
+    ctypedef wsp_arena *(*ws_current_fn)() noexcept
+
+    object ws_capi_new(ws_parts_fn parts, object raise_)
+    void ws_capi_set_calls(object owner, object detach) noexcept
+    void ws_capi_set_source(ws_current_fn source) noexcept
+    void ws_capi_note_current() noexcept
+    object ws_capi_addresses()
+
+
 cdef extern from "numpy/arrayobject.h":
     object PyDataMem_SetHandler(PyObject *handler)
     object PyDataMem_GetHandler()

@@ -19,7 +19,14 @@ from cpython.contextvars cimport (
 )
 from libc.stdint cimport uint64_t
 
-from wspace._arena cimport Arena, current_handler, is_closed_handler, set_handler
+from wspace._arena cimport (
+    Arena,
+    current_handler,
+    is_closed_handler,
+    note_current,
+    set_current_source,
+    set_handler,
+)
 from wspace._core cimport (
     WSP_EBUSY,
     WSP_ECLOSED,
@@ -27,6 +34,7 @@ from wspace._core cimport (
     WSP_EHELD,
     WSP_ETHREAD,
     WSP_OK,
+    wsp_arena,
     wsp_cycle,
     wsp_status,
 )
@@ -166,6 +174,7 @@ cdef Frame push(Scope scope, Arena arena, Kind kind, object handler):
         if frame.handler is not None:
             set_handler(frame.before)
         raise
+    note_current()
     return frame
 
 
@@ -254,6 +263,7 @@ cdef int close(Frame frame, bint is_here, list reports) except -1:
             if is_here and not take_off(frame):
                 PyContextVar_Set(_stack, frame.below)
         finally:
+            note_current()
             if collects:
                 PyGC_Enable()
     if not restored or (ends and scope._noteworthy):
@@ -732,6 +742,14 @@ cdef Frame current_frame():
             return frame
         frame = frame.below
     return None
+
+
+cdef wsp_arena *current_arena() noexcept:
+    cdef Frame frame = current_frame()
+    return NULL if frame is None or frame.arena is None else frame.arena._ptr
+
+
+set_current_source(current_arena)
 
 
 def current():

@@ -508,3 +508,6 @@ def _find(workspace: Workspace | str) -> Workspace:
     if found is None:
         raise _errors.unknown_workspace(workspace, [scope.name for scope in scopes])
     return found
+
+
+_arena.set_calls(owner, detach)
