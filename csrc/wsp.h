@@ -33,7 +33,8 @@
  *
  * fork
  *   In the child every inherited arena is disabled: _enter and _alloc give WSP_EFORKED,
- *   _free does nothing, and what was allocated stays readable.
+ *   _free does nothing, and what was allocated stays readable; but what lies in a file is
+ *   shared with the parent, which goes on writing there.
  */
 // clang-format on
 #ifndef WSP_H

@@ -116,9 +116,9 @@ static wsp_status lock_idle(wsp_arena *arena) {
 wsp_status wsp_arena_release(wsp_arena *arena) {
   wsp_status status = lock_idle(arena);
   if (status != WSP_OK) return status;
-  arena->learns = arena->flags & WSP_LEARN;
   wsp_place_drop_all(arena);
   if (arena->ring != NULL) wsp_ring_resize(arena, arena->initial);
+  arena->learns = arena->flags & WSP_LEARN;
   wsp_lock_give(arena->lock);
   return WSP_OK;
 }

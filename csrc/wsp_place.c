@@ -224,8 +224,9 @@ static size_t held_outside(const wsp_arena *arena) {
   size_t held = 0;
   for (size_t i = 0; i < arena->heaps_room; ++i) {
     const wsp_heap *heap = arena->heaps[i];
-    if (heap != NULL && heap != arena->heap)
-      held += heap->block.committed - heap->given;
+    if (heap == NULL || heap == arena->heap) continue;
+    /* The limit of a ring is that of its slots together, whose pages may be more. */
+    held += heap->slot != 0 ? heap->capacity : heap->block.committed - heap->given;
   }
   return held;
 }
@@ -235,7 +236,7 @@ static size_t allowed(const wsp_arena *arena, size_t capacity) {
   size_t outside = held_outside(arena);
   size_t bound = arena->limit - (outside < arena->limit ? outside : arena->limit);
   /* Both ranges are whole pages in the end. */
-  if (outside != 0 && bound > arena->source.up.page)
+  if (outside != 0 && bound > arena->source.up.page && arena->ring == NULL)
     bound -= bound % arena->source.up.page;
   if (bound > arena->max_block) bound = arena->max_block;
   return capacity < bound ? capacity : bound;

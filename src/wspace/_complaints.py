@@ -132,3 +132,22 @@ def not_valid(
         f"{generation}; {open_here(open_names)}"
     )
     return _failed(text, message, "`wspace.detach` it before the scope ends")
+
+
+def stages_left_open(name: str, stages: Sequence[str]) -> WorkspaceStateError:
+    """Say that a cycle has ended before its stages."""
+    return _hinted(
+        WorkspaceStateError(
+            f"the cycle of {name!r} has ended while stages of it were open: "
+            f"{', '.join(map(repr, stages))}"
+        ),
+        "leave a stage before its cycle, best with `with`",
+    )
+
+
+def not_staged(field: str, value: object) -> ValueError:
+    """Say that a staged workspace cannot have such a block."""
+    return ValueError(
+        f"{field}={str(value)!r} has no place in a StagedWorkspace, whose cycles end "
+        "what they make, in two blocks of memory"
+    )

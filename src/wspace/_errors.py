@@ -263,6 +263,14 @@ def ring_is_held(name: str, cycles: int, slots: int) -> RuntimeWarning:
     )
 
 
+def file_is_held(name: str, cycles: int) -> RuntimeWarning:
+    """Say that a file is left to what survived in it."""
+    return RuntimeWarning(
+        f"workspace {name!r} served {_count(cycles, 'cycle')} in a row from outside "
+        "its file: arrays that survived `release()` hold it; drop or `detach()` them"
+    )
+
+
 def ask_open(names: Callable[[], Sequence[str]]) -> None:
     """Tell who knows the names of the workspaces that are open here."""
     global _open_names

@@ -254,7 +254,9 @@ cdef int close(Frame frame, bint is_here, list reports) except -1:
             scope._forget_again(frame)
         elif frame.kind == PAUSE and is_running(frame):
             scope._pauses -= 1
-        restored = restore_handler(frame, raw)
+        # In a context that has not got the block its handler was never set.
+        if is_here or frame.kind not in (PAUSE, OUT):
+            restored = restore_handler(frame, raw)
     finally:
         if ends:
             scope._end(frame)

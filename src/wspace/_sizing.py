@@ -235,5 +235,7 @@ class Sizing:
             return None  # None: the system refuses, and is asked again
         self._complained = True
         count, nbytes = self._spills_in_a_row, cycle["spilled"]
+        if self._is_file and not capacity:
+            return _errors.file_is_held(self._name, count)
         need = _with_walls(cycle, cycle["fit"])
         return _errors.spills_persist(self._name, count, nbytes, need, capacity, why)

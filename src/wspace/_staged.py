@@ -15,7 +15,7 @@ from wspace._config import (
     _read_policy,
 )
 from wspace._default import effective
-from wspace._policies import Policy
+from wspace._policies import LocationPolicy, Policy, ResetPolicy
 from wspace._scope import current
 from wspace._staged_stats import Entry, StagedStats, Tally, staged_stats
 from wspace._transfer import hand_on
@@ -117,6 +117,10 @@ class StagedWorkspace:
     ) -> None:
         self._mode = _read_policy(mode, "mode", WorkspaceMode)
         self.config = effective(config, fields)
+        if self.config.reset is not ResetPolicy.BLOCK_LEFT:
+            raise _complaints.not_staged("reset", self.config.reset)
+        if self.config.location is not LocationPolicy.RAM:
+            raise _complaints.not_staged("location", self.config.location)
         self._make(name)
 
     def _make(self, name: str | None) -> None:
@@ -130,10 +134,14 @@ class StagedWorkspace:
     # ---- the cycle -------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        if self._mode is WorkspaceMode.NONE:
-            self._outside.append(threading.current_thread())
-        else:
+        if self._mode is not WorkspaceMode.NONE:
             self._cycle.__enter__()
+            return self
+        here = threading.current_thread()
+        for thread in list(self._outside):
+            if thread is not here and thread.is_alive():
+                raise _errors.wrong_thread(self.name, thread.name, here.name)
+        self._outside.append(here)
         return self
 
     def __exit__(
@@ -144,13 +152,17 @@ class StagedWorkspace:
     ) -> None:
         if self._mode is not WorkspaceMode.NONE:
             self._cycle.__exit__(kind, error, trace)
-            return
-        here = threading.current_thread()
-        if here in self._outside:
-            self._outside.remove(here)
-            self._tally.cycles += here not in self._outside
-        elif error is None:
-            raise _complaints.stage_not_entered(self.name, "a cycle")
+        else:
+            here = threading.current_thread()
+            if here in self._outside:
+                self._outside.remove(here)
+                self._tally.cycles += here not in self._outside
+            elif error is None:
+                raise _complaints.stage_not_entered(self.name, "a cycle")
+        if self._tally.open and not self.is_open:
+            left = self._tally.abandon()
+            if error is None:
+                raise _complaints.stages_left_open(self.name, left)
 
     def _check_open(self, action: str) -> None:
         """Raise unless a cycle is open on this thread."""
@@ -369,21 +381,22 @@ class _Stage:
     def __init__(self, run: StagedWorkspace, name: str) -> None:
         self._run = run
         self._name = name
-        self._entered: list[tuple[Entry, Workspace | None]] = []
+        self._entered: list[tuple[Tally, Entry, Workspace | None]] = []
 
     def __enter__(self) -> StagedWorkspace:
         run = self._run
         run._check_open("enter a stage of")
         counted = () if run._mode is WorkspaceMode.NONE else run.workspaces
         working = run._working if run._mode in _WORKING else None
-        entry = run._tally.begin(self._name, counted)
+        tally = run._tally
+        entry = tally.begin(self._name, counted)
         if working is not None:
             try:
                 working.__enter__()
             except BaseException:
-                run._tally.end(entry)
+                tally.end(entry)
                 raise
-        self._entered.append((entry, working))
+        self._entered.append((tally, entry, working))
         return run
 
     def __exit__(
@@ -397,12 +410,12 @@ class _Stage:
             if error is None:
                 raise _complaints.stage_not_entered(run.name, "a stage")
             return
-        entry, working = self._entered.pop()
+        tally, entry, working = self._entered.pop()
         try:
             if working is not None:
                 working.__exit__(kind, error, trace)
         finally:
-            run._tally.end(entry)
+            tally.end(entry)
 
 
 class _Results:

@@ -163,27 +163,36 @@ class Tally:
         self.cycles = 0  # of mode NONE, where no workspace counts them
         self.copied = 0
         self.stages: dict[str, _Sums] = {}
-        self._open: list[Entry] = []
+        self.open: list[Entry] = []
 
     def begin(self, name: str, workspaces: Iterable[Workspace]) -> Entry:
         """Begin a stage."""
         entry = Entry(name, workspaces)
-        self._open.append(entry)
+        self.open.append(entry)
         return entry
 
     def end(self, entry: Entry) -> None:
-        """End a stage, and add it to those of its name."""
-        self._open.remove(entry)
+        """End a stage, and add it to those of its name; once."""
+        if entry not in self.open:
+            return  # its cycle ended first
+        self.open.remove(entry)
         entry.end()
         sums = self.stages.get(entry.name)
         if sums is None:
             sums = self.stages[entry.name] = _Sums()
         sums.add(entry)
 
+    def abandon(self) -> list[str]:
+        """End what its cycle has left open; return the names."""
+        names = [entry.name for entry in self.open]
+        for entry in reversed(list(self.open)):
+            self.end(entry)
+        return names
+
     def note_copy(self, nbytes: int) -> None:
         """Count a copy, for the run and for the stages that are open."""
         self.copied += nbytes
-        for entry in self._open:
+        for entry in self.open:
             entry.copied += nbytes
 
 
