@@ -14,7 +14,7 @@ PY_DIRS := $(wildcard src tests bench dev docs examples) setup.py
 PYX := $(wildcard src/wspace/*.pyx src/wspace/*.pxd)
 STUBS := $(wildcard src/wspace/*.pyi)
 # Less what `cython -a` leaves beside the .pyx.
-C := $(filter-out $(PYX:.pyx=.c),$(wildcard csrc/*.[ch] src/wspace/*.[ch] tests/c/*.[ch]))
+C := $(filter-out $(PYX:.pyx=.c),$(wildcard csrc/*.[ch] src/wspace/*.[ch] tests/c/*.[ch] bench/*.c))
 PROSE := $(wildcard *.md csrc docs src tests bench dev examples Makefile .ci/run)
 DEMO_ARGS ?= --scale 1 --cycles 20
 

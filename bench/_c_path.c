@@ -3,7 +3,8 @@
  * Scratch memory in C, without Python: cycles that take twelve buffers, write to each
  * and give them back.  malloc is whatever the process was started with.
  *
- * Each function runs `cycles` cycles and returns the CPU time of them in nanoseconds. */
+ * Each function runs `cycles` cycles and returns the CPU time of them in nanoseconds.
+ */
 #include <stdlib.h>
 #include <time.h>
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import fnmatch
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -82,15 +83,21 @@ def _main(given: argparse.Namespace) -> int:
     result = _result.read(given.saved) if given.saved else _measure(given)
     if given.json is not None:
         _result.write(result, given.json)
+    pictures: dict[str, Path] = {}
     if given.plot is not None:
         from bench import _plot
 
-        for path in _plot.draw(result, given.plot):
-            print(f"drawn: {path}")
+        pictures = _plot.draw(result, given.plot)
+        print(*(f"drawn: {path}" for path in pictures.values()), sep="\n")
     if given.markdown is not None:
         from bench import _page
 
-        given.markdown.write_text(_page.render(result))
+        folder = given.markdown.resolve().parent
+        links = {
+            name: os.path.relpath(path.resolve(), folder)
+            for name, path in pictures.items()
+        }
+        given.markdown.write_text(_page.render(result, links))
     return 0
 
 

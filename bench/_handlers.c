@@ -48,9 +48,7 @@ static void pass_free(void *ctx, void *ptr, size_t size) {
 static char *base, *top;
 static size_t alive;
 
-static int is_ours(const void *ptr) {
-  return (uintptr_t)ptr - (uintptr_t)base < RANGE;
-}
+static int is_ours(const void *ptr) { return (uintptr_t)ptr - (uintptr_t)base < RANGE; }
 
 static void *bump_malloc(void *ctx, size_t size) {
   (void)ctx;
@@ -121,7 +119,8 @@ static PyObject *install(PyObject *self, PyObject *name) {
   (void)self;
   int is_bump = PyUnicode_CompareWithASCIIString(name, "bump") == 0;
   if ((is_bump ? map_range() : find_next()) < 0) return NULL;
-  PyObject *capsule = PyCapsule_New(is_bump ? &bump : &passthrough, "mem_handler", NULL);
+  PyObject *capsule =
+      PyCapsule_New(is_bump ? &bump : &passthrough, "mem_handler", NULL);
   if (capsule == NULL) return NULL;
   PyObject *old = PyDataMem_SetHandler(capsule);
   Py_DECREF(capsule);
@@ -143,8 +142,8 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, .m_name = "handlers", .m_size = -1, .m_methods = methods};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "handlers",
+                                    .m_size = -1, .m_methods = methods};
 
 PyMODINIT_FUNC PyInit_handlers(void);
 PyMODINIT_FUNC PyInit_handlers(void) {

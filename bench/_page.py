@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from bench._report import Report, Verdict
 from bench._result import Part, Result
 
 REASONS = Path(__file__).with_name("reasons.toml")
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 INTRODUCTION = """# Benchmarks
 
@@ -35,11 +38,12 @@ def reason(benchmark: str, verdict: Verdict, known: list[dict[str, str]]) -> str
     return "not found out yet"
 
 
-def render(result: Result) -> str:
-    return "\n".join(_lines(result)) + "\n"
+def render(result: Result, pictures: Mapping[str, str] = _NOTHING) -> str:
+    """Write the page; `pictures` are the links to those of each benchmark."""
+    return "\n".join(_lines(result, pictures)) + "\n"
 
 
-def _lines(result: Result) -> Iterator[str]:
+def _lines(result: Result, pictures: Mapping[str, str]) -> Iterator[str]:
     yield INTRODUCTION
     yield "| | |\n|---|---|"
     for key, value in result.machine.items():
@@ -51,7 +55,7 @@ def _lines(result: Result) -> Iterator[str]:
     yield from _lost(result)
     yield from _held(result)
     for part in result.parts:
-        yield from _part(part)
+        yield from _part(part, pictures.get(part.name))
 
 
 def _verdicts(result: Result, *words: str) -> Iterator[tuple[str, Verdict]]:
@@ -85,10 +89,12 @@ def _held(result: Result) -> Iterator[str]:
     yield ""
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: Part, picture: str | None) -> Iterator[str]:
     title, _, text = part.about.strip().partition("\n")
     yield f"## {part.name}: {title}\n"
     yield text.strip() + "\n"
+    if picture is not None:
+        yield f"![{part.name}]({picture})\n"
     yield from _table(part.report)
     for note in part.report.notes:
         yield f"- {note}"

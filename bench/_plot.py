@@ -31,15 +31,15 @@ COLORS = {
 }
 
 
-def draw(result: Result, folder: Path) -> list[Path]:
-    """Draw what can be drawn of a run; return the files."""
+def draw(result: Result, folder: Path) -> dict[str, Path]:
+    """Draw what can be drawn of a run; return the files by benchmark."""
     try:
         import matplotlib as mpl
     except ImportError as error:
         raise Unusable("--plot needs matplotlib: pip install matplotlib") from error
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+    paths = {}
     for part in result.parts:
         name = "own" if ":" in part.name else part.name
         path = folder / f"{name}.png"
@@ -49,7 +49,7 @@ def draw(result: Result, folder: Path) -> list[Path]:
             _draw_speeds(part, path)
         else:
             continue
-        paths.append(path)
+        paths[part.name] = path
     return paths
 
 
@@ -80,6 +80,7 @@ def _series(part: Part) -> Iterator[tuple[str, list[tuple[int, Interval]]]]:
 
 def _draw_speeds(part: Part, path: Path) -> None:
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     cases = [entry["case"] for entry in part.report.data]
     width, height = 8.0, 1.5 + 0.55 * len(cases)
@@ -105,7 +106,9 @@ def _draw_speeds(part: Part, path: Path) -> None:
     axes.axvline(1.0, color="#777777", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_yticks(range(len(cases)), cases)
-    axes.invert_yaxis()
+    axes.set_ylim(len(cases) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("times as fast as the first row, median and 95 % interval")
     axes.set_title(part.name)
     axes.xaxis.set_major_formatter("{x:g}")

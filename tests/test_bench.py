@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The judgment, the command and the page of the benchmarks; `make bench-quick` runs all."""
+"""The judgment, the command and the page of the benchmarks."""
 
 import json
 import subprocess
@@ -253,10 +253,10 @@ def test_lost_rows_come_first_with_their_reasons():
     report = Report(["case", "time"], [("a", "1 ns")])
     report.verdicts = [
         Verdict("a is fast", True, "2.0", "a", "default"),
-        Verdict("b is fast", False, "0.5", "b", "tcmalloc"),
+        Verdict("b is fast", False, "0.5", "no such row", "tcmalloc"),
     ]
     result = _result.Result({"CPU": "some"}, [], False)
-    result.add("chain", "Title.\n\nText.", report, 1.0)
+    result.add("empty", "Title.\n\nText.", report, 1.0)
     text = _page.render(result)
     assert text.index("b is fast") < text.index("a is fast")
     assert "not found out yet" in text
