@@ -169,6 +169,14 @@ MESSAGES = [
         [],
     ),
     (
+        "file_is_held",
+        ("train", 3),
+        RuntimeWarning,
+        "workspace 'train' served 3 cycles in a row from outside its file: arrays that "
+        "survived `release()` hold it; drop or `detach()` them",
+        [],
+    ),
+    (
         "slot_busy",
         ("train", 2, 4, 3, 24576, 7),
         wspace.WorkspaceStateError,

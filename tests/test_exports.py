@@ -115,7 +115,8 @@ def test_each_public_object_is_reached_by_one_public_path():
 def test_the_documented_interface_is_there():
     functions = (
         "all_workspaces any_open bytes_for counters current destroy destroy_all detach "
-        "detached exists get get_debug get_default_config get_include in_scope is_attached is_open "
+        "detached exists get get_debug get_default_config get_include in_scope "
+        "is_attached is_open "
         "is_stale keep leverage leverage_or_detach leverage_to migrate names "
         "no_prefetch owner prefetch scope_out scoped set_debug set_default_config "
         "stats summary"

@@ -372,3 +372,28 @@ def test_the_interpreter_ends_with_a_ring_in_use(run_python):
         ws.__enter__()
         last = ws.ones(10)
     """)
+
+
+@pytest.mark.parametrize("spill", ["fail", "reallocate"])
+def test_a_ring_that_was_released_learns_again(spill):
+    ws = Workspace("ring", reset="ring", slots=2, spill=spill)
+    for _ in range(2):
+        for _ in range(4):
+            with ws:
+                ws.ones(1000)
+        assert ws.stats.capacity > 8000
+        assert ws.stats.spills == 0
+        ws.release()
+        assert ws.stats.capacity == 0
+
+
+@pytest.mark.parametrize("slots", [2, 4, 8])
+@pytest.mark.parametrize("huge_pages", [False, True])
+def test_every_slot_of_a_bounded_ring_has_the_whole_size(slots, huge_pages):
+    size = 3 << 20 if huge_pages else 5000
+    bounds = {"initial_size": size, "max_size": size, "spill": "fail"}
+    ws = Workspace("ring", reset="ring", slots=slots, huge_pages=huge_pages, **bounds)
+    for _ in range(2 * slots):
+        with ws:
+            ws.empty(4000, np.uint8)
+    assert [slot.capacity for slot in ws.slot_stats] == [size] * slots

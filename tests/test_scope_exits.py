@@ -320,3 +320,19 @@ def test_the_handler_of_a_workspace_that_closed_below_is_not_restored(a, b, c):
         assert open_ones(a, b, c) == ["a", "c"]
         leave(c)
         assert captured_by() is wspace.current() is a
+
+
+@pytest.mark.parametrize("block", ["paused", "scope_out"])
+def test_a_block_that_is_left_in_another_context_captures_nothing_there(block):
+    ws = wspace.Workspace("train")
+    with ws:
+        away = ws.paused() if block == "paused" else wspace.scope_out()
+        away.__enter__()
+
+        def leave():
+            away.__exit__(None, None, None)
+            return wspace.owner(np.ones(1000)), wspace.current()
+
+        assert contextvars.Context().run(leave) == (None, None)
+    assert wspace.current() is None
+    assert wspace.owner(np.ones(1000)) is None

@@ -436,3 +436,36 @@ def test_threads_have_runs_of_their_own():
     for thread in threads:
         thread.join()
     assert failures == [] and values == [20 * 16_000] * 4
+
+
+def test_a_cycle_that_ends_before_its_stage_is_an_error_in_every_mode(run):
+    run.__enter__()
+    stage = run.stage("a")
+    stage.__enter__()
+    with pytest.raises(wspace.WorkspaceStateError):
+        run.__exit__(None, None, None)
+    if not run.is_open:  # where the stage has a scope, the cycle ends with it
+        run.mode = "separate"
+    stage.__exit__(None, None, None)
+    assert not run.is_open
+    assert wspace.current() is None
+    with run, run.stage("b"):
+        pass
+    assert run.stats.stages["b"].entries == 1
+
+
+@pytest.mark.parametrize("mode", ["none", "single"])
+def test_an_exception_that_passes_is_not_replaced_by_a_stage_left_open(mode):
+    run = make(mode)
+    with pytest.raises(KeyError), run:
+        run.stage("a").__enter__()
+        raise KeyError("passing")
+    assert not run.is_open
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("reset", "ring"), ("location", "mmap")], ids=str
+)
+def test_blocks_that_outlive_a_cycle_are_refused(field, value):
+    with pytest.raises(ValueError, match=f"{field}='{value}' has no place in a Staged"):
+        StagedWorkspace("run", initial_size="1MiB", **{field: value})

@@ -92,7 +92,7 @@ def _read_path(value: Any, field: str) -> str | None:
     path = os.fsdecode(value)
     if not path or "\0" in path:
         raise _errors.not_allowed(field, "the path of a file", path)
-    return os.path.abspath(path)  # the same after a chdir, and in the child of a fork
+    return path
 
 
 def _read_share(value: Any, field: str) -> float | None:

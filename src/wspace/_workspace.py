@@ -109,6 +109,8 @@ class Workspace(Creators):
         self.config = effective(config, fields)
         self._checked = self.config.checked
         self._bound = "initial_size" if self.config.max_size is None else "max_size"
+        path = self.config.path  # the same after a chdir, and in the child of a fork
+        self._path = None if path is None else os.path.abspath(path)
         self._sizing = Sizing(name, self.config)
         super().__init__(name, self.config.capture)
         self._watch_anew()
@@ -150,12 +152,13 @@ class Workspace(Creators):
         config, size = self.config, self._sizing.first_size
         if config.location is not LocationPolicy.MMAP:
             return None
-        if config.path is None:
+        path = self._path
+        if path is None:
             return os.fsencode(tempfile.gettempdir()), True, size
-        present = os.path.getsize(config.path) if os.path.exists(config.path) else 0
+        present = os.path.getsize(path) if os.path.exists(path) else 0
         if config.max_size is not None and present > config.max_size:
-            raise _errors.file_too_large(config.path, present, config.max_size)
-        return os.fsencode(config.path), False, size
+            raise _errors.file_too_large(path, present, config.max_size)
+        return os.fsencode(path), False, size
 
     def _watch_anew(self) -> None:
         self._watch = self._sizing.watch
