@@ -168,5 +168,5 @@ def digest(result: Any) -> tuple[str, float]:
             seen.update(repr((array.shape, array.dtype.str)).encode())
             seen.update(np.ascontiguousarray(array).tobytes())
             if array.dtype.kind in "biuf":
-                total += float(np.abs(array, dtype=float).sum())
+                total += float(np.nansum(np.abs(array, dtype=float)))
     return seen.hexdigest(), total

@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (_registry.UnknownName, _own.NotAFunction, WrongCommand) as error:
         print(f"python -m bench: {error}", file=sys.stderr)
         return 2
-    except (_runner.DifferentResults, WorkerError, _result.Unusable) as error:
+    except (WorkerError, _result.Unusable) as error:
         print(f"python -m bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -50,7 +50,12 @@ def run(benchmark: Benchmark | Count, rows: list[Case], quick: bool) -> Report:
         if missing := absent(case.needs):
             report.rows.append((case.name, f"skipped ({missing})"))
             continue
-        outcome = measure(benchmark.name, case, quick)
+        try:
+            outcome = measure(benchmark.name, case, quick)
+        except DifferentResults as error:
+            report.rows.append((case.name, f"failed ({error})"))
+            report.failed = True
+            continue
         add(report, outcome)
         report.verdicts += case.judge(outcome)
         outcomes.append(outcome)
@@ -127,7 +132,7 @@ def refuse_different(where: str, results: Mapping[str, Any]) -> None:
     for name, (is_exact, found) in known.items():
         for ours, theirs in zip(found, known[base][1], strict=True):
             near = math.isclose(ours[1], theirs[1], rel_tol=1e-3)
-            if not near or (is_exact and ours[0] != theirs[0]):
+            if ours[0] != theirs[0] if is_exact else not near:
                 raise DifferentResults(
                     f"{where}: {name!r} does not compute what {base!r} does"
                 )

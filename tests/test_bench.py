@@ -189,6 +189,8 @@ def test_variants_that_compute_something_else_are_refused():
     found = [("1", 10.0), ("2", 20.0)]
     near = [("3", 10.001), ("4", 20.0)]
     far = [("3", 11.0), ("4", 20.0)]
+    missing = [("5", float("nan"))]  # of what has no sum only the bits count
+    refuse_different("chain/x", {"a": (True, missing), "b": (True, missing)})
     refuse_different("chain/x", {"a": (True, found), "b": (True, found), "c": None})
     refuse_different("chain/x", {"a": (True, found), "torch": (False, near)})
     for name, result in (("b", (True, near)), ("torch", (False, far))):
