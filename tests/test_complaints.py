@@ -70,6 +70,21 @@ MESSAGES = [
         [],
     ),
     (
+        "stages_left_open",
+        ("train", ["a", "b"]),
+        wspace.WorkspaceStateError,
+        "the cycle of 'train' has ended while stages of it were open: 'a', 'b'",
+        ["hint: leave a stage before its cycle, best with `with`"],
+    ),
+    (
+        "not_staged",
+        ("reset", "ring"),
+        ValueError,
+        "reset='ring' has no place in a StagedWorkspace, whose cycles end what they "
+        "make, in two blocks of memory",
+        [],
+    ),
+    (
         "some_open",
         (["a"], ""),
         AssertionError,
