@@ -67,6 +67,7 @@ class Workspaces(Program, RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
+        gc.freeze()  # what other tests have left is much, and not to be looked at
         gc.collect()
         gc.disable()  # what is in cycles dies when the program says so
 
@@ -81,6 +82,7 @@ class Workspaces(Program, RuleBasedStateMachine):
         self.handles.clear()
         gc.enable()
         gc.collect()
+        gc.unfreeze()
         for home in self.homes:
             assert home.ws.stats.retained == 0
             assert home.ws._arena.check()
