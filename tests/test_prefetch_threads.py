@@ -2,6 +2,7 @@
 """Threads of prefetchers: they end, whatever the consumer does."""
 
 import gc
+import os
 import threading
 import weakref
 
@@ -337,6 +338,9 @@ def test_a_child_of_a_fork_is_told_and_may_iterate_anew(run_python):
     assert out == "7 [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]\n"
 
 
+@pytest.mark.skipif(
+    "WSPACE_SANITIZE" in os.environ, reason="the sanitizer takes page faults of its own"
+)
 @pytest.mark.slow
 def test_a_steady_batch_takes_no_page_fault(run_python):
     out = run_python("""
