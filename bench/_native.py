@@ -29,7 +29,7 @@ def _folder() -> Path:
 
 
 @functools.cache
-def library(name: str) -> str:
+def compiled(name: str) -> str:
     """Compile one of `SOURCES` to a shared library and return its path.
 
     Raises

@@ -121,7 +121,7 @@ _HANDLERS = "WSPACE_BENCH_HANDLERS"
 
 
 def _with_handlers() -> Mapping[str, str]:
-    return {_HANDLERS: _native.library("handlers")}
+    return {_HANDLERS: _native.compiled("handlers")}
 
 
 def _handlers() -> object:

@@ -58,7 +58,7 @@ def with_malloc(size: int, tuned: bool = False) -> Prepared:
 
 
 def environment(preload: str | None = None) -> Mapping[str, str]:
-    extra = {_LIBRARY: _native.library("c_path")}
+    extra = {_LIBRARY: _native.compiled("c_path")}
     return {**extra, **_peers.preload(preload)} if preload else extra
 
 

@@ -80,7 +80,7 @@ class Program:
 def counter() -> tuple[str | None, str]:
     """Compile what counts mallocs; return its path and how they are counted."""
     try:
-        return _native.library("count_malloc"), "counted by a preloaded library"
+        return _native.compiled("count_malloc"), "counted by a preloaded library"
     except Skip as reason:
         return None, f"arrays that the workspace passed on instead ({reason})"
 

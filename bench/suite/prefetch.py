@@ -125,7 +125,7 @@ PASSES = Passes()
 def measure_case(form: str, size: int, quick: bool) -> dict[str, np.ndarray]:
     """Return for each peer the figures of each round."""
     try:
-        extra = {"LD_PRELOAD": _native.library("count_malloc")}
+        extra = {"LD_PRELOAD": _native.compiled("count_malloc")}
     except Skip:
         extra = dict(NOTHING)
     workers = {peer: Worker(extra) for peer in PEERS}
