@@ -90,7 +90,8 @@ static inline bool wsp_owned_by_me(const wsp_arena *arena) {
 }
 
 static inline bool wsp_in_file(const wsp_arena *arena, const void *ptr) {
-  size_t size = WSP_GET(arena->mapped_size);
+  /* Whoever sees the size sees where, and how far the headers are. */
+  size_t size = atomic_load_explicit(&arena->mapped_size, memory_order_acquire);
   return (uintptr_t)ptr - WSP_GET(arena->mapped) < size;
 }
 

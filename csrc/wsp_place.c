@@ -147,7 +147,7 @@ static wsp_status place_file(wsp_arena *arena) {
   arena->heaps[slot] = arena->heap = heap;
   arena->mapped_shift = heap->shift;
   WSP_SET(arena->mapped, (uintptr_t)map.data);
-  WSP_SET(arena->mapped_size, map.data_size);
+  atomic_store_explicit(&arena->mapped_size, map.data_size, memory_order_release);
   wsp_place_publish(arena);
   return WSP_OK;
 }

@@ -97,6 +97,31 @@ def close_all():
 
 
 @pytest.fixture
+def open_elsewhere():
+    """Return a context manager that has a workspace open in thread 'holder'."""
+
+    @contextlib.contextmanager
+    def hold(workspace):
+        entered, leave = threading.Event(), threading.Event()
+
+        def run():
+            with workspace:
+                entered.set()
+                leave.wait(60)
+
+        thread = threading.Thread(target=run, name="holder")
+        thread.start()
+        try:
+            assert entered.wait(60)
+            yield
+        finally:
+            leave.set()
+            thread.join()
+
+    return hold
+
+
+@pytest.fixture
 def in_thread():
     """Return a function that calls another one in a new thread and waits for it."""
 

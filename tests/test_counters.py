@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`counters`: figures of a block, nested and in any order."""
 
-import threading
 from random import Random
 
 import numpy as np
@@ -117,25 +116,12 @@ def test_by_default_they_are_those_of_the_thread_and_what_it_makes(ws, in_thread
     assert counted.allocations == 2
 
 
-def test_one_that_another_thread_has_open_is_left_out_or_refused(ws):
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold():
-        with ws:
-            entered.set()
-            leave.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    try:
-        assert entered.wait(60)
+def test_one_that_another_thread_has_open_is_left_out_or_refused(ws, open_elsewhere):
+    with open_elsewhere(ws):
         with counters() as counted:
             assert counted.peak == 0
         with pytest.raises(wspace.WrongThreadError, match="'train' belongs to thread"):
             counters(ws).__enter__()
-    finally:
-        leave.set()
-        thread.join()
 
 
 def test_they_can_be_read_while_another_thread_works(ws, in_thread):

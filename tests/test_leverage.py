@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Arrays copied from one workspace into another."""
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -170,27 +168,13 @@ def test_a_target_that_is_no_workspace_and_no_name_is_a_type_error(function, tar
             function(ws.ones(3), target)
 
 
-def test_leverage_to_a_workspace_that_is_open_in_another_thread_raises():
-    entered, leave = threading.Event(), threading.Event()
+def test_leverage_to_a_workspace_that_is_open_in_another_thread_raises(open_elsewhere):
     elsewhere = wspace.Workspace("elsewhere")
-
-    def hold():
-        with elsewhere:
-            entered.set()
-            leave.wait(60)
-
-    thread = threading.Thread(target=hold, name="holder")
-    thread.start()
-    try:
-        assert entered.wait(60)
-        with wspace.Workspace() as ws:
-            with pytest.raises(wspace.WrongThreadError, match="to thread 'holder'"):
-                wspace.leverage_to(ws.ones(3), elsewhere)
-            out = wspace.leverage_or_detach(ws.ones(3), elsewhere)
-            assert not wspace.is_attached(out)
-    finally:
-        leave.set()
-        thread.join()
+    with open_elsewhere(elsewhere), wspace.Workspace() as ws:
+        with pytest.raises(wspace.WrongThreadError, match="to thread 'holder'"):
+            wspace.leverage_to(ws.ones(3), elsewhere)
+        out = wspace.leverage_or_detach(ws.ones(3), elsewhere)
+        assert not wspace.is_attached(out)
 
 
 def test_leverage_into_a_full_workspace_raises_and_copies_nothing():

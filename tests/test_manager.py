@@ -3,7 +3,6 @@
 
 import asyncio
 import gc
-import threading
 import weakref
 
 import numpy as np
@@ -204,27 +203,13 @@ def test_destroying_an_open_workspace_is_an_error_and_changes_nothing():
     wspace.destroy("manager open")
 
 
-def test_destroying_one_that_another_thread_has_open_is_an_error():
-    ws = wspace.get("manager lent")
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold():
-        with ws:
-            entered.set()
-            leave.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    try:
-        assert entered.wait(60)
+def test_destroying_one_that_another_thread_has_open_is_an_error(open_elsewhere):
+    with open_elsewhere(wspace.get("manager lent")):
         with pytest.raises(
             wspace.WorkspaceStateError, match="it is open; none is open"
         ):
             wspace.destroy("manager lent")
         assert wspace.exists("manager lent")
-    finally:
-        leave.set()
-        thread.join()
     wspace.destroy("manager lent")
 
 

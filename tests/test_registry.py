@@ -2,7 +2,6 @@
 """Workspaces by name, one for each thread, and the end of all of them."""
 
 import gc
-import threading
 import weakref
 
 import numpy as np
@@ -207,24 +206,10 @@ def test_one_that_is_open_is_named_in_the_singular():
     assert str(caught.value) == "cannot release workspace 'a': it is open"
 
 
-def test_one_that_is_open_in_another_thread_is_named_too():
-    ws = Workspace("lent")
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold():
-        with ws:
-            entered.set()
-            leave.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    try:
-        assert entered.wait(60)
+def test_one_that_is_open_in_another_thread_is_named_too(open_elsewhere):
+    with open_elsewhere(Workspace("lent")):
         with pytest.raises(wspace.WorkspaceStateError, match="workspace 'lent': it is"):
             wspace.destroy_all()
-    finally:
-        leave.set()
-        thread.join()
     wspace.destroy_all()
 
 

@@ -306,8 +306,13 @@ cdef class Arena:
         status = wsp_arena_poison(self._ptr, _debugging & POISON)
         # Set anew unless arrays or contexts of an earlier cycle still refer to it.
         cdef uint64_t generation = wsp_arena_generation(self._ptr)
+        cdef wsp_cycle ignored
         if self._capsule is None or Py_REFCNT(<PyObject *>self._capsule) > 1:
-            self._capsule = ws_handler_capsule(self._handler, generation)
+            try:
+                self._capsule = ws_handler_capsule(self._handler, generation)
+            except BaseException:  # no scope will end the cycle
+                self.end(&ignored)
+                raise
         else:
             ws_handler_remark(self._capsule, generation)
         return status

@@ -280,6 +280,9 @@ def destroy_all() -> None:
         if workspace.is_open:
             still_open.append(workspace.name)
         elif not workspace._is_closed:
-            workspace.release()
+            try:
+                workspace.release()
+            except _errors.WorkspaceStateError:  # another thread was faster
+                still_open.append(workspace.name)
     if still_open:
         raise _errors.open_elsewhere(still_open)

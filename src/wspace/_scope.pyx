@@ -625,7 +625,8 @@ cdef class Scope:
     def paused(self):
         """Turn this workspace off for a block: all arrays made there are NumPy's own.
 
-        What its creators make is, too: a plain array that is never stale.
+        What its creators make is, too: a plain array that is never stale. An array of
+        the cycle that is there already stays one, also where `asarray` gives it back.
 
         Returns
         -------

@@ -266,7 +266,8 @@ class Workspace(Creators):
         """Size the block now for the cycle that needed most since it was last learned.
 
         Works with every `LearningPolicy`, and makes the block smaller as well as
-        larger.
+        larger; not smaller while arrays of earlier cycles live in it and memory is
+        bounded (``spill="fail"`` with a `max_size`).
 
         Returns
         -------
