@@ -121,6 +121,16 @@ def test_the_current_workspace_is_known_with_and_without_the_gil(consumer, ws):
     assert consumer.is_current(ws) == (False, False)
 
 
+def test_where_it_is_paused_nothing_is_current(consumer, ws):
+    with ws:
+        for block in (ws.paused, wspace.scope_out):
+            with block():
+                assert consumer.is_current(ws) == (False, False)
+                with ws.borrow():
+                    assert consumer.is_current(ws) == (True, True)
+            assert consumer.is_current(ws) == (True, True)
+
+
 def test_in_another_context_nothing_is_current(consumer, ws):
     with ws:
         context = contextvars.Context()

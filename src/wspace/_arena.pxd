@@ -39,4 +39,4 @@ cdef object current_handler()
 cdef object set_handler(object capsule)
 cdef bint is_closed_handler(object capsule) noexcept
 cdef void set_current_source(ws_current_fn source) noexcept
-cdef void note_current() noexcept
+cdef void note_arena(wsp_arena *current) noexcept

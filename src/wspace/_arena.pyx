@@ -34,7 +34,7 @@ from wspace._core cimport (
     ws_array_setup,
     ws_capi_addresses,
     ws_capi_new,
-    ws_capi_note_current,
+    ws_capi_note,
     ws_capi_set_calls,
     ws_capi_set_source,
     ws_checked_view,
@@ -652,9 +652,9 @@ cdef void set_current_source(ws_current_fn source) noexcept:
     ws_capi_set_source(source)
 
 
-cdef void note_current() noexcept:
-    """Note what is current, for calls without the GIL."""
-    ws_capi_note_current()
+cdef void note_arena(wsp_arena *current) noexcept:
+    """Note what is current on this thread, for calls without the GIL; NULL: nothing."""
+    ws_capi_note(current)
 
 
 def set_calls(owner, detach):

@@ -32,7 +32,7 @@ static int capi_raise(wsp_status status, PyObject *workspace) {
  * context, which cannot be read without it. */
 static _Thread_local wsp_arena *noted;
 
-static void note(wsp_arena *arena) {
+void ws_capi_note(wsp_arena *arena) {
   if (arena == noted) return;
   if (arena != NULL) wsp_arena_ref(arena);
   if (noted != NULL) wsp_arena_unref(noted);
@@ -41,11 +41,9 @@ static void note(wsp_arena *arena) {
 
 void ws_capi_set_source(ws_current_fn source) { current_source = source; }
 
-void ws_capi_note_current(void) { note(current_source()); }
-
 static wsp_status capi_current(wsp_arena **out) {
   if (out == NULL) return WSP_EINVAL;
-  if (PyGILState_Check()) note(current_source());
+  if (PyGILState_Check()) ws_capi_note(current_source());
   wsp_arena *arena = noted;
   if (arena == NULL || !wsp_arena_is_mine(arena)) return WSP_ETHREAD;
   *out = arena;

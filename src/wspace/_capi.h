@@ -22,7 +22,7 @@ void ws_capi_set_calls(PyObject *owner, PyObject *detach);
 
 /* Who knows what is current; told whenever that may have changed on this thread. */
 void ws_capi_set_source(ws_current_fn source);
-void ws_capi_note_current(void);
+void ws_capi_note(wsp_arena *arena);
 
 /* A dict of the addresses of all functions by name; NULL with an exception. */
 PyObject *ws_capi_addresses(void);

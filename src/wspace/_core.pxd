@@ -216,7 +216,7 @@ cdef extern from "_capi.h":
     object ws_capi_new(ws_parts_fn parts, object raise_)
     void ws_capi_set_calls(object owner, object detach) noexcept
     void ws_capi_set_source(ws_current_fn source) noexcept
-    void ws_capi_note_current() noexcept
+    void ws_capi_note(wsp_arena *arena) noexcept
     object ws_capi_addresses()
 
 

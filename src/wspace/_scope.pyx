@@ -23,7 +23,7 @@ from wspace._arena cimport (
     Arena,
     current_handler,
     is_closed_handler,
-    note_current,
+    note_arena,
     set_current_source,
     set_handler,
 )
@@ -174,7 +174,7 @@ cdef Frame push(Scope scope, Arena arena, Kind kind, object handler):
         if frame.handler is not None:
             set_handler(frame.before)
         raise
-    note_current()
+    note_arena(NULL if kind >= PAUSE else arena._ptr)
     return frame
 
 
@@ -265,7 +265,9 @@ cdef int close(Frame frame, bint is_here, list reports) except -1:
             if is_here and not take_off(frame):
                 PyContextVar_Set(_stack, frame.below)
         finally:
-            note_current()
+            # As a rule what lies below is on top now: no need to ask the context.
+            note_arena(arena_at(frame.below) if is_here and raw is frame
+                       else current_arena())
             if collects:
                 PyGC_Enable()
     if not restored or (ends and scope._noteworthy):
@@ -737,19 +739,28 @@ def scope_out():
 # ---- questions -----------------------------------------------------------------------
 
 
-cdef Frame current_frame():
-    """The frame that decides here: of a workspace open on this thread, or scope_out."""
-    cdef Frame frame = top_frame()
+cdef Frame deciding_frame(Frame frame):
+    """The frame that decides, from `frame` down: see `current_frame`."""
     while frame is not None:
-        if frame.scope is None or (is_running(frame) and frame.arena.mine()):
+        if is_running(frame) and (frame.scope is None or frame.arena.mine()):
             return frame
         frame = frame.below
     return None
 
 
+cdef Frame current_frame():
+    """The frame that decides here: of a workspace open on this thread, or scope_out."""
+    return deciding_frame(raw_frame())
+
+
+cdef wsp_arena *arena_at(Frame top) noexcept:
+    """The arena that is current where `top` is the top of the stack; NULL: none is."""
+    cdef Frame frame = deciding_frame(top)
+    return NULL if frame is None or frame.kind >= PAUSE else frame.arena._ptr
+
+
 cdef wsp_arena *current_arena() noexcept:
-    cdef Frame frame = current_frame()
-    return NULL if frame is None or frame.arena is None else frame.arena._ptr
+    return arena_at(raw_frame())
 
 
 set_current_source(current_arena)
