@@ -389,15 +389,18 @@ PoisonedWorkspaces.TestCase.settings = settings(
 )
 
 
-# NumPy 2.5 advises against ndarray.resize and keeps it.
-@pytest.mark.filterwarnings("ignore:.*resiz:DeprecationWarning")
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:workspace .model. s:RuntimeWarning")
+pytestmark = [
+    pytest.mark.slow,
+    # NumPy 2.5 advises against ndarray.resize and keeps it.
+    pytest.mark.filterwarnings("ignore:.*resiz:DeprecationWarning"),
+    # Programs at random hold rings, and files, for longer than one should.
+    pytest.mark.filterwarnings("ignore:workspace .model. s:RuntimeWarning"),
+]
+
+
 class TestWorkspaces(Workspaces.TestCase):
     """The programs that the suite runs."""
 
 
-@pytest.mark.filterwarnings("ignore:.*resiz:DeprecationWarning")
-@pytest.mark.slow
 class TestPoisonedWorkspaces(PoisonedWorkspaces.TestCase):
     """As above."""
